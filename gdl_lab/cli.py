@@ -1,0 +1,262 @@
+"""The command `gdl-lab`: open the course, test it, build the book, measure the claims, fetch data, time the code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from gdl_lab import __version__, runtime
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="gdl-lab",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="""A course in which geometric deep learning runs: open it, test it, read it, measure it.
+
+    The chapters are notebooks under `notebooks/`; every statement of the talk they follow is measured by `gdl-lab
+    claims`.
+
+    **Environment**: GDL_LAB_PROFILE (smoke, laptop or full), GDL_LAB_DEVICE (cuda, mps or cpu), GDL_LAB_DATA (a folder
+        that holds mnist/),
+    GDL_LAB_CACHE (where downloads go), CHROMIUM (the browser of the tests).
+
+    **Exit codes**: 0 all is well; 1 a test or a claim failed; 2 the command could not be carried out.""",
+)
+data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the data sets.")
+app.add_typer(data_app, name="data")
+console = Console(soft_wrap=True)
+
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", "-p", help="smoke, laptop or full; default: GDL_LAB_PROFILE, else laptop")
+]
+PARTS = ("units", "notebooks", "pages")
+
+
+def main() -> None:
+    """Run the command; an error is one sentence and exit code 2, with a traceback only after ``--debug``."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments)
+    except Exception as reason:
+        if debug:
+            raise
+        first, *more = str(reason).splitlines() or [type(reason).__name__]
+        hint = " (--debug shows where)" if more or not _expected(reason) else ""
+        print(f"gdl-lab: {first}{hint}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options before the verb."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command("open", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def open_course(
+    context: typer.Context,
+    chapter: Annotated[str, typer.Option(help="Number or name of a chapter, such as 02.")] = "00",
+) -> None:
+    """Open the course in JupyterLab.
+
+    Everything else on the line goes to JupyterLab: `gdl-lab open --no-browser --port 8899`.
+    """
+    from gdl_lab import book
+
+    root = book.find_root()
+    [notebook] = book.chapters(root, [chapter])
+    command = [sys.executable, "-m", "jupyter", "lab", str(notebook.relative_to(root)), *context.args]
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in context.args:
+        print("You are root, as in a container: JupyterLab is started with --allow-root.")
+        command.append("--allow-root")
+    raise typer.Exit(subprocess.run(command, cwd=root, check=False).returncode)
+
+
+@app.command("test")
+def run_tests(
+    fast: Annotated[bool, typer.Option("--fast", help="Only the unit tests under a second each.")] = False,
+    part: Annotated[list[str] | None, typer.Option(help="units, notebooks or pages. Default: all.")] = None,
+) -> None:
+    """Run the tests.
+
+    **units**: the package, its claims and exercises. **notebooks**: every chapter cell by cell, in the profile smoke,
+        with every connection but
+    loopback closed. **pages**: the book built from each chapter's second run, and the widgets in it and in JupyterLab,
+    in a real browser.
+    """
+    from gdl_lab import book
+
+    root = book.find_root()
+    if unknown := set(part or ()) - set(PARTS):
+        raise ValueError(f"unknown part {', '.join(sorted(unknown))}: expected {', '.join(PARTS)}")
+    without_pages = ["tests", "--ignore=tests/browser"]
+    if fast:
+        runs = {"fast": [*without_pages, "-m", "not slow"]}
+    else:
+        notebooks = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300", "notebooks"]
+        every = {"units": without_pages, "notebooks": notebooks, "pages": ["tests/browser", "-rs"]}
+        runs = {name: every[name] for name in part or PARTS}
+    environment = {
+        **os.environ,
+        "GDL_LAB_PROFILE": "smoke",
+        "IPYTHONDIR": str(root / "tests" / "offline"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    outcomes = []
+    for name, arguments in runs.items():
+        print(f"── {name} " + "─" * (60 - len(name)), flush=True)
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=root, env=environment, check=False)
+        outcomes.append((name, time.perf_counter() - began, done.returncode))
+    print("── in all " + "─" * 54)
+    for name, seconds, code in outcomes:
+        print(f"{'✓' if code == 0 else '✗'} {name:<10} {seconds:6.0f} s")
+    raise typer.Exit(max(min(code, 1) for _, _, code in outcomes))
+
+
+@app.command("book")
+def build_book(
+    profile: ProfileOption = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only these chapters, such as 02; may be repeated.")] = None,
+) -> None:
+    """Run every chapter and build the static book, whose widgets live without a kernel and without a network.
+
+    A chapter that has not changed since it last ran, with its package and data, is not run again.
+    """
+    from gdl_lab import book
+
+    chosen = runtime.choose_profile(profile or runtime.DEFAULT_PROFILE)
+    page = book.build(chosen, rows=_measure(None, chosen), only=only)
+    print(f"The book is at {page}")
+
+
+@app.command("claims")
+def measure_claims(
+    ids: Annotated[list[str] | None, typer.Argument(help="Names or their beginnings, such as `cnn.`.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Measure the statements of the talk and compare each with its bound.
+
+    The JSON objects have the keys id, talk, statement, value, bound, holds, seconds and profile. A claim that needs a
+    larger profile than the present one is listed with `holds` null.
+    """
+    rows = _measure(ids, runtime.choose_profile(profile or runtime.DEFAULT_PROFILE))
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        shown = RichTable("", "statement", "measured", "bound", "seconds", title="The ledger")
+        for row in rows:
+            mark = {True: "✓", False: "✗", None: "·"}[row["holds"]]
+            value = "not finite" if row["value"] is None else f"{row['value']:.3g}"
+            if row["holds"] is None:
+                value = "needs a larger profile"
+            shown.add_row(
+                mark, f"{row['statement']} [dim]{row['id']}[/dim]", value, row["bound"], f"{row['seconds']:.1f}"
+            )
+        console.print(shown)
+    raise typer.Exit(int(any(row["holds"] is False for row in rows)))
+
+
+@data_app.command("list")
+def list_data() -> None:
+    """Every data set: what it is, its licence, and whether it is on this machine."""
+    from gdl_lab.data import CARDS, on_this_machine
+
+    shown = RichTable("name", "what", "licence", "on this machine")
+    for name, card in CARDS.items():
+        shown.add_row(
+            name, card.title, card.licence, "yes" if on_this_machine(name) else f"no: gdl-lab data fetch {name}"
+        )
+    console.print(shown)
+
+
+@data_app.command("fetch")
+def fetch_data(name: Annotated[str, typer.Argument(help="A name from `gdl-lab data list`.")]) -> None:
+    """Download the files of a data set into the cache, verified; files that are there already are only verified."""
+    from gdl_lab.data import fetch
+
+    files = _card(name).files
+    for file in files:
+        print(fetch(name, file))
+    print(f"{name} is complete." if files else f"{name} comes with the course: nothing to fetch.")
+
+
+@data_app.command("check")
+def check_data() -> None:
+    """Load every data set that is on this machine, checksums included."""
+    from gdl_lab.data import CARDS, load, on_this_machine
+
+    for name in CARDS:
+        if on_this_machine(name):
+            sizes = ", ".join(f"{len(load(name, split)):,} {split}" for split in ("train", "test"))
+            print(f"✓ {name}: {sizes}")
+        else:
+            print(f"· {name}: not on this machine")
+
+
+@app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(help="Scripts in benchmarks/. Default: all.")] = None,
+) -> None:
+    """Time the code against its peers: ratios of medians, competitors interleaved in one process."""
+    from gdl_lab import book
+
+    folder = book.find_root() / "benchmarks"
+    scripts = {path.stem: path for path in sorted(folder.glob("*.py"))}
+    if unknown := set(names or ()) - set(scripts):
+        raise ValueError(f"no benchmark called {', '.join(sorted(unknown))}: expected {', '.join(scripts)}")
+    codes = []
+    for name in names or scripts:
+        print(f"── {name} " + "─" * (60 - len(name)), flush=True)
+        codes.append(subprocess.run([sys.executable, str(scripts[name])], cwd=folder.parent, check=False).returncode)
+    raise typer.Exit(int(any(codes)))
+
+
+def _measure(ids: list[str] | None, profile: str) -> list[dict[str, Any]]:
+    """Rows of the ledger for the claims whose names begin with one of ``ids``."""
+    from gdl_lab import claims
+
+    chosen = [c for c in claims.registered() if not ids or c.id.startswith(tuple(ids))]
+    if not chosen:
+        raise ValueError(f"no claim is called {', '.join(ids or ())}: `gdl-lab claims` lists them all")
+    with contextlib.redirect_stdout(
+        sys.stderr
+    ):  # exact claims print their seeds, and --json keeps the output to itself
+        runtime.start(profile)
+        return [c.outcome().row() if c.runs_in(profile) else c.unmeasured(profile) for c in chosen]
+
+
+def _card(name: str) -> Any:
+    from gdl_lab.data import CARDS
+
+    if name not in CARDS:
+        raise ValueError(f"unknown data set {name!r}: expected one of {', '.join(CARDS)}")
+    return CARDS[name]
+
+
+def _expected(reason: Exception) -> bool:
+    """Whether an error was written for the reader."""
+    from gdl_lab.book import BookError
+    from gdl_lab.data import DataError
+
+    return isinstance(reason, BookError | DataError | ValueError)

@@ -1,0 +1,34 @@
+"""The talk's networks: fully connected layers, convolutions, and the piecewise-linear geometry of ReLU."""
+
+from gdl_lab.networks.convolutional import (
+    ConvolutionalNetwork,
+    GraphConvolution,
+    constrained_weights,
+    correlate,
+    shift_equivariance_error,
+    translate,
+)
+from gdl_lab.networks.fully_connected import (
+    FullyConnected,
+    count_parameters,
+    loss_and_gradients,
+    propagate_variance,
+    tent,
+)
+from gdl_lab.networks.regions import Region, linear_regions
+
+__all__ = [
+    "ConvolutionalNetwork",
+    "FullyConnected",
+    "GraphConvolution",
+    "Region",
+    "constrained_weights",
+    "correlate",
+    "count_parameters",
+    "linear_regions",
+    "loss_and_gradients",
+    "propagate_variance",
+    "shift_equivariance_error",
+    "tent",
+    "translate",
+]

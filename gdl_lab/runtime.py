@@ -1,0 +1,110 @@
+"""Where every notebook starts: profile, device and seed, decided once and said in one line."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+__all__ = ["PROFILES", "Run", "choose_device", "choose_profile", "current_profile", "describe", "fresh_seed", "start"]
+
+T = TypeVar("T")
+
+PROFILES = {
+    "smoke": "every cell runs, training is cut short: at most a minute a chapter, used by the tests",
+    "laptop": "the default: at most three minutes a chapter on two cores",
+    "full": "for a GPU or an evening",
+}
+DEFAULT_PROFILE = "laptop"
+
+_started: Run | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `start` decided.
+
+    Attributes:
+        profile: ``"smoke"``, ``"laptop"`` or ``"full"``.
+        device: where tensors of this run live.
+        seed: the seed that `start` gave to PyTorch; `generator` derives from it.
+    """
+
+    profile: str
+    device: torch.device
+    seed: int
+
+    def pick(self, *, smoke: T, laptop: T, full: T | None = None) -> T:
+        """The value for this run's profile; ``full`` defaults to the laptop's."""
+        if self.profile == "smoke":
+            return smoke
+        return full if self.profile == "full" and full is not None else laptop
+
+    def generator(self, stream: int = 0) -> torch.Generator:
+        """A fresh CPU generator; different ``stream`` numbers give independent draws."""
+        return torch.Generator().manual_seed(1_000_003 * self.seed + stream)
+
+
+def start(profile: str = DEFAULT_PROFILE, *, seed: int = 0, device: str | torch.device | None = None) -> Run:
+    """Begin a run: choose the profile and the device, seed PyTorch, and say so in one line.
+
+    Args:
+        profile: the notebook's parameter. A value other than ``"laptop"`` wins; otherwise the environment's
+            ``GDL_LAB_PROFILE`` is used, and without it ``"laptop"``.
+        seed: seed of PyTorch's global generator, which initialises layers.
+        device: overrides the choice CUDA → MPS → CPU, as does the environment's ``GDL_LAB_DEVICE``.
+
+    Raises:
+        ValueError: unknown profile, or a device that this machine does not have.
+    """
+    global _started
+    _started = Run(choose_profile(profile), choose_device(device), seed)
+    torch.manual_seed(seed)
+    print(describe(_started))
+    return _started
+
+
+def choose_profile(profile: str = DEFAULT_PROFILE) -> str:
+    """Order of precedence: a non-default argument, then ``GDL_LAB_PROFILE``, then the argument."""
+    chosen = profile if profile != DEFAULT_PROFILE else os.environ.get("GDL_LAB_PROFILE") or profile
+    if chosen not in PROFILES:
+        raise ValueError(f"unknown profile {chosen!r}: expected one of {', '.join(PROFILES)}")
+    return chosen
+
+
+def current_profile() -> str:
+    """The profile of the last `start`, or the one that `start` would choose."""
+    return _started.profile if _started else choose_profile()
+
+
+def choose_device(device: str | torch.device | None = None) -> torch.device:
+    """CUDA if there is one, else Apple's MPS, else the CPU; ``device`` or ``GDL_LAB_DEVICE`` overrides."""
+    asked = device or os.environ.get("GDL_LAB_DEVICE") or None
+    if asked is None:
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(kind)
+    try:
+        chosen = torch.device(asked)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as reason:
+        first_line = str(reason).splitlines()[0]
+        raise ValueError(f"device {str(asked)!r} cannot be used on this machine ({first_line})") from None
+    return chosen
+
+
+def describe(run: Run) -> str:
+    """One line for the reader: profile, hardware, versions and seed."""
+    if run.device.type == "cuda":
+        hardware = torch.cuda.get_device_name(run.device)
+    else:
+        hardware = f"{run.device.type}, {torch.get_num_threads()} threads"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"profile {run.profile} · {hardware} · {versions} · seed {run.seed}"
+
+
+def fresh_seed() -> int:
+    """A new seed for a check that must hold for every seed; print it, so that a failure can be repeated."""
+    return int.from_bytes(os.urandom(4), "big")

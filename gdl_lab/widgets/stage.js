@@ -1,0 +1,248 @@
+// What every widget stands on: colours, labelled controls, sharp canvases, a read-out, and the wiring to the model.
+// A page of the book has no kernel, so everything that reacts to the reader happens here and in the widgets' own files.
+
+// The colours of gdl_lab.figures.style; a test holds them equal.
+export const PALETTE = {
+  light: {
+    ink: "#1b1f24", muted: "#57606a", grid: "#d8dee4", paper: "#ffffff",
+    cycle: ["#0072b2", "#c04b00", "#007a5a", "#a8447f", "#5f1f00", "#9467ff", "#444444", "#1d1d5e"],
+  },
+  dark: {
+    ink: "#e6edf3", muted: "#9aa4af", grid: "#30363d", paper: "#121212",
+    cycle: ["#56b4e9", "#ff9a52", "#3ccb9c", "#e19bc4", "#b0413e", "#5b8cff", "#f0f0f0", "#fff3b0"],
+  },
+};
+
+const hexes = (text) => text.split(" ").map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+
+// matplotlib's RdBu_r and cividis, as equally spaced stops.
+export const DIVERGING = hexes("053061 2065ab 4393c3 90c4dd d1e5f0 f7f6f6 fddbc7 f3a481 d6604d b1182b 67001f");
+export const SEQUENTIAL = hexes(
+  "00224e 002e6a 1a386f 32436d 434e6c 535a6d 61656f 6f7073 7d7c78 8c8878 9b9476 aba072 bcae6c cdbb63 dec958 f0d846 fee838",
+);
+
+/** Colour [r, g, b] in 0 … 255 at t in [0, 1] of a scale; t outside is clamped. */
+export function colour(scale, t) {
+  const x = Math.min(Math.max(t, 0), 1) * (scale.length - 1);
+  const i = Math.min(Math.floor(x), scale.length - 2);
+  return scale[i].map((c, k) => c + (x - i) * (scale[i + 1][k] - c));
+}
+
+/** A CSS gradient from the low to the high end of a scale. */
+export const gradient = (scale) => `linear-gradient(to right, ${scale.map((c) => `rgb(${c})`).join(", ")})`;
+
+/** float32 values of a Bytes trait; copied, since its byte offset need not be a multiple of four. */
+export function floats(view) {
+  return new Float32Array(new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice().buffer);
+}
+
+/** A number for reading: `digits` significant digits, a true minus, powers of ten where they help. */
+export function format(value, digits = 3) {
+  const text = Number(value).toPrecision(digits);
+  const small = value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6);
+  const [mantissa, exponent] = (small ? Number(value).toExponential(digits - 1) : text).split("e");
+  const power = exponent && [...String(Number(exponent))].map((c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]).join("");
+  return (power ? `${mantissa} × 10${power}` : mantissa).replace("-", "−");
+}
+
+/** A number with a fixed count of decimals, so that columns stay in line; falls back to `format` where it is large. */
+export function fixed(value, decimals = 3) {
+  if (Math.abs(value) >= 1000) return format(value, 2);
+  const text = Number(value).toFixed(decimals);
+  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
+}
+
+/** A number as short as `digits` significant digits allow: 0, −1.5, 0.94. */
+export const short = (value, digits = 3) => String(Number(Number(value).toPrecision(digits))).replace("-", "−");
+
+/** "light" or "dark": JupyterLab says so on the body, the book on the root, other pages leave it to the system. */
+export function appearance() {
+  const lab = document.body.dataset.jpThemeLight;
+  if (lab) return lab === "true" ? "light" : "dark";
+  const book = document.documentElement.dataset.theme;
+  if (book === "light" || book === "dark") return book;
+  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+}
+
+/** An element with attributes and children; `class`, `aria-…` and `data-…` are attributes like any other. */
+export function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value != null) node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+/** Draw values (row by row, top row first) as an image in the rectangle x, y, width, height. */
+export function raster(context, values, rows, columns, scale, [low, high], [x, y, width, height], smooth = false) {
+  const image = new ImageData(columns, rows);
+  for (let k = 0; k < rows * columns; k++) {
+    const [r, g, b] = colour(scale, (values[k] - low) / (high - low));
+    image.data.set([r, g, b, 255], 4 * k);
+  }
+  const cells = element("canvas", { width: columns, height: rows });
+  cells.getContext("2d").putImageData(image, 0, 0);
+  context.imageSmoothingEnabled = smooth;
+  context.drawImage(cells, x, y, width, height);
+}
+
+/** One view of one model. `update` draws everything anew from the model's traits. */
+export class Stage {
+  constructor({ model, el, name, label }) {
+    this.model = model;
+    this.root = element("div", { class: "gdl-widget", "data-widget": name, role: "group", "aria-label": label });
+    this.leaving = [];
+    this.setting = false;
+    el.append(this.root);
+  }
+
+  /** Listen until the view closes. */
+  on(target, type, handler, options) {
+    target.addEventListener(type, handler, options);
+    this.leaving.push(() => target.removeEventListener(type, handler, options));
+  }
+
+  /** Begin: draw now and whenever a trait, the theme or the size of the picture changes. */
+  open(traits, update) {
+    this.update = update;
+    const changed = () => this.setting || update();
+    const recolour = () => { this.dress(); update(); };
+    for (const trait of traits) {
+      this.model.on(`change:${trait}`, changed);
+      this.leaving.push(() => this.model.off(`change:${trait}`, changed));
+    }
+    const themes = new MutationObserver(recolour);
+    themes.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
+    themes.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    this.on(matchMedia("(prefers-color-scheme: dark)"), "change", recolour);
+    // In JupyterLab a view is made before it is on the page: its first size comes from here.
+    const sizes = new ResizeObserver(update);
+    this.root.querySelectorAll("canvas").forEach((canvas) => sizes.observe(canvas));
+    this.leaving.push(() => themes.disconnect(), () => sizes.disconnect());
+    recolour();
+  }
+
+  close() {
+    this.leaving.splice(0).forEach((leave) => leave());
+    this.root.remove();
+  }
+
+  /** Set several traits, draw once, and tell the kernel if there is one. */
+  put(traits) {
+    this.setting = true;
+    try {
+      for (const [name, value] of Object.entries(traits)) this.model.set(name, value);
+    } finally {
+      this.setting = false;
+    }
+    this.update();
+    this.model.save_changes();
+  }
+
+  dress() {
+    const name = appearance();
+    this.theme = PALETTE[name];
+    const { ink, muted, grid, paper, cycle } = this.theme;
+    for (const [key, value] of Object.entries({ ink, muted, grid, paper, accent: cycle[0], second: cycle[1] })) {
+      this.root.style.setProperty(`--gdl-${key}`, value);
+    }
+    this.root.style.colorScheme = name;
+  }
+
+  group(legend, ...children) {
+    return element("fieldset", {}, element("legend", {}, legend), ...children);
+  }
+
+  /** A row "label, control, output". The name tells the tests which setting it is; the output is the caller's. */
+  row(label, control, ...more) {
+    control.setAttribute("aria-label", label);
+    const output = element("output", { "aria-hidden": "true" });
+    const title = element("span", {}, label);
+    const row = element("label", { class: "gdl-row" }, title, control, output, ...more);
+    return { row, control, output, title };
+  }
+
+  slider({ name, label, min, max, step }, act) {
+    const control = element("input", { type: "range", "data-name": name, min, max, step });
+    const made = this.row(label, control);
+    this.on(control, "input", () => act(Number(control.value)));
+    /** Show a value, with its text also for screen readers; the range widens where the value has left it. */
+    made.show = (value, text = format(value)) => {
+      const held = control.matches(":focus");  // a range that shrinks under the finger would jump
+      control.min = Math.min(held ? control.min : min, Math.floor(value));
+      control.max = Math.max(held ? control.max : max, Math.ceil(value));
+      control.value = value;
+      control.setAttribute("aria-valuetext", text);
+      made.output.textContent = text;
+    };
+    return made;
+  }
+
+  select({ name, label, options }, act) {
+    const control = element("select", { "data-name": name });
+    control.append(...options.map(([value, text]) => element("option", { value }, text)));
+    this.on(control, "change", () => act(control.value));
+    return this.row(label, control);
+  }
+
+  checkbox({ name, label }, act) {
+    const control = element("input", { type: "checkbox", "data-name": name });
+    const row = element("label", { class: "gdl-check" }, control, label);
+    this.on(control, "change", () => act(control.checked));
+    return { row, control };
+  }
+
+  /** A number box; what is not a number inside its range is marked and not taken. */
+  number({ name, label, min, max, step }, act) {
+    const control = element("input", { type: "number", "data-name": name, "aria-label": label, min, max, step });
+    this.on(control, "input", () => {
+      const value = control.value.trim() === "" ? NaN : Number(control.value);
+      const good = value >= min && value <= max;
+      control.setAttribute("aria-invalid", String(!good));
+      if (good) act(value);
+    });
+    const show = (value) => {
+      // Not while the reader is typing the same number: "1." must not become "1" under the cursor.
+      if (control.value === "" || Number(control.value) !== value) control.value = Number(value.toPrecision(6));
+      control.setAttribute("aria-invalid", "false");
+    };
+    return { control, show };
+  }
+
+  button(label, act) {
+    const control = element("button", { type: "button" }, label);
+    this.on(control, "click", act);
+    return control;
+  }
+
+  canvas(label) {
+    return element("canvas", { role: "img", "aria-label": label });
+  }
+
+  /** Draw in CSS pixels, sharp on every screen; `draw(context, width, height)` waits until the canvas has a size. */
+  paint(canvas, draw) {
+    const { clientWidth: width, clientHeight: height } = canvas;
+    if (!width || !height) return;
+    const ratio = window.devicePixelRatio || 1;
+    const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    draw(context, width, height);
+  }
+
+  /** The text beside the picture: a list of terms; `tell` fills it and keeps the full-precision numbers as data. */
+  readout(terms) {
+    const cells = terms.map(([term, about]) => [element("dt", { title: about }, term), element("dd")]);
+    const list = element("dl", { "aria-live": "polite" }, ...cells.flat());
+    const tell = (texts, numbers, settings) => {
+      texts.forEach((text, k) => { if (cells[k][1].textContent !== text) cells[k][1].textContent = text; });
+      this.root.dataset.readout = JSON.stringify(numbers);
+      this.root.dataset.settings = JSON.stringify(settings);
+    };
+    return { list, tell };
+  }
+}

@@ -1,0 +1,75 @@
+"""What the tests share: the repository's root, fresh seeds that are printed, a folder nobody may write to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+from gdl_lab import runtime
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+os.environ["GDL_LAB_PROFILE"] = "smoke"
+if SHARED_DATA.is_dir():
+    os.environ.setdefault("GDL_LAB_DATA", str(SHARED_DATA))
+
+# The tensors of the tests are small: a second thread waits more than it works.
+torch.set_num_threads(1)
+settings.register_profile("gdl_lab", deadline=None, max_examples=25)
+settings.load_profile("gdl_lab")
+
+
+@pytest.fixture
+def root() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture
+def seed() -> int:
+    """A fresh seed, shown when the test fails; ``GDL_LAB_TEST_SEED`` repeats one."""
+    value = int(os.environ.get("GDL_LAB_TEST_SEED") or runtime.fresh_seed())
+    print(f"GDL_LAB_TEST_SEED={value}")
+    return value
+
+
+@pytest.fixture
+def rng(seed: int) -> torch.Generator:
+    """A generator with a fresh, printed seed."""
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(autouse=True)
+def _no_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test begins as a fresh process does: no run started, the generator seeded."""
+    monkeypatch.setattr(runtime, "_started", None)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture
+def read_only() -> Iterator[Path]:
+    """A folder in which this process can read but not write; for root, who can write anywhere, by becoming nobody."""
+    if os.name != "posix":
+        pytest.skip("permissions of folders are tested on POSIX systems")
+    folder = Path(tempfile.mkdtemp(prefix="read-only-"))
+    (folder / "old").write_text("old")
+    folder.chmod(0o555)
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        os.seteuid(was)
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
