@@ -84,7 +84,9 @@ def open_course(
 
     root = book.find_root()
     [notebook] = book.chapters(root, [chapter])
-    command = [sys.executable, "-m", "jupyter", "lab", str(notebook.relative_to(root)), *context.args]
+    # with the checkout as its root, JupyterLab also shows the package and the README beside the chapters
+    here = f"--ServerApp.root_dir={root}"
+    command = [sys.executable, "-m", "jupyter", "lab", here, str(notebook.relative_to(root)), *context.args]
     if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in context.args:
         print("You are root, as in a container: JupyterLab is started with --allow-root.")
         command.append("--allow-root")

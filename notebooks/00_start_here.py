@@ -47,17 +47,17 @@ run = runtime.start(profile)
 
 # %%
 has_gpu, has_mnist = run.device.type != "cpu", data.on_this_machine("mnist")
+digits = "chapters use the 28×28 digits" if has_mnist else "chapters use real 8×8 digits instead"
 figures.table(
     ["what", "here", "what it means for you"],
     [
         ["profile", run.profile, runtime.PROFILES[run.profile]],
-        ["device", str(run.device), "the longer trainings use it" if has_gpu else "fine; only `full` is slow without a GPU"],
+        ["device", str(run.device), "long trainings use it" if has_gpu else "enough; a GPU would help in full"],
         ["cores", str(torch.get_num_threads()), "two are enough"],
-        ["MNIST", "there" if has_mnist else "not there",
-         "chapters use the 28×28 digits" if has_mnist else "chapters use real 8×8 digits; `gdl-lab data fetch mnist` gets the large ones"],
+        ["MNIST", "there" if has_mnist else "not there", digits],
         ["network", "not needed", "no chapter connects to anything"],
     ],
-    caption="This machine",
+    caption="This machine. To get MNIST: gdl-lab data fetch mnist (11.6 MB).",
 )
 
 # %% [markdown]

@@ -35,7 +35,8 @@ from torch.nn import functional as F
 
 from gdl_lab import claims, data, figures, runtime
 from gdl_lab.exercises import check
-from gdl_lab.networks import FullyConnected, count_parameters, linear_regions, propagate_variance, tent
+from gdl_lab.networks import FullyConnected, count_parameters, linear_regions
+from gdl_lab.networks import propagate_variance, tent
 from gdl_lab.training import fit
 from gdl_lab.widgets import LinearRegions
 
@@ -68,8 +69,8 @@ moons = data.load("two_moons", n=400)
 x, y = moons.x, moons.y[:, None].float()
 figures.plane(
     None, moons.x, moons.y,
-    caption="The data: 400 labelled points on two half circles, with noise. No straight line separates the classes.",
-    alt="Scatter plot of 400 points on two interleaving half circles of radius 0.6, one class each.",
+    caption="400 labelled points on two half circles, with noise: no straight line separates them.",
+    alt="400 points on two interleaving half circles of radius 0.6, one class each.",
 )
 
 # %% [markdown]
@@ -85,7 +86,7 @@ error = ((net(x) - y) ** 2).sum()
 error.backward()
 by_formula = [p - eta * q.grad for p, q in zip(theta, net.parameters())]
 torch.optim.SGD(net.parameters(), lr=eta).step()
-difference = max(float((p - q).detach().abs().max()) for p, q in zip(by_formula, net.parameters()))
+difference = max((p - q).detach().abs().max().item() for p, q in zip(by_formula, net.parameters()))
 print(f"largest difference: {difference:.1e}")
 
 # %% [markdown]
@@ -115,8 +116,8 @@ history = fit(net, (x, y), mean_square, steps=steps, lr=0.1, optimiser=torch.opt
 accuracy = float(((net(x) > 0.5) == (y > 0.5)).float().mean())
 figures.plane(
     lambda p: net(p)[:, 0], moons.x, moons.y, level=0.5,
-    caption="What the network has become: the colour is f(x), the line f(x) = ½ separates the two classes.",
-    alt=f"The trained network as a colour field; its level line ½ classifies {accuracy:.1%} of the points correctly.",
+    caption="What the network has become: the line f(x) = ½ separates the two classes.",
+    alt=f"The trained network as a colour field; its level line ½ separates {accuracy:.1%} of the points.",
 )
 
 # %%
@@ -136,10 +137,11 @@ def cross_entropy(network, x, y):
 
 reader = FullyConnected([pixels, 128, 10]).to(run.device)
 steps = run.pick(smoke=600, laptop=2000, full=10_000)
-learned = fit(reader, (train.x, train.y), cross_entropy, steps=steps, batch_size=128, lr=2e-3, label="digits")
+learned = fit(reader, (train.x, train.y), cross_entropy, steps=steps, batch_size=128, lr=2e-3)
 with torch.no_grad():
     right = (reader(test.x.to(run.device)).argmax(1).cpu() == test.y).float().mean()
-print(f"{count_parameters(reader):,} parameters, {learned.seconds:.0f} s, {float(right):.1%} of {len(test):,} new digits read correctly")
+print(f"{count_parameters(reader):,} parameters trained in {learned.seconds:.0f} s")
+print(f"{float(right):.1%} of {len(test):,} new digits are read correctly")
 
 # %%
 claims.ch01.learns_digits(accuracy=float(right))
@@ -184,7 +186,8 @@ def network(weights, x):
         x = layer(x, *pair)
     return x @ W.T + b
 
-print("ours and the package's differ by", float((network(net.weights(), x) - net(x)).detach().abs().max()))
+difference = (network(net.weights(), x) - net(x)).detach().abs().max()
+print(f"ours and the package's differ by {float(difference):.1e}")
 
 # %%
 claims.ch01.negative_values()
@@ -251,13 +254,15 @@ claims.ch01.gradient_is_cheap()
 # cuts along a line that bends where it crosses an earlier cut {cite}`montufar2014`. `linear_regions` follows the cuts exactly.
 
 # %%
-drawn = {name: (one, linear_regions(one)) for name, one in (("at the start", untrained), ("after training", net))}
-counts = {name: len(parts) for name, (_, parts) in drawn.items()}
+nets = {"at the start": untrained, "after training": net}
+drawn = {name: (one, linear_regions(one)) for name, one in nets.items()}
+counts = ", ".join(f"{len(parts)} regions {name}" for name, (_, parts) in drawn.items())
 figures.regions(
     drawn, moons.x[::4], moons.y[::4], size=4.0, level=0.5,
-    caption="The polygons on which the network is affine, coloured by its value at their centres. At the start all biases are "
-    "zero and every cut of the first layer passes through the origin; training moves the cuts to where the classes meet.",
-    alt="Two subdivisions of the square into polygons: " + ", ".join(f"{n} regions {name}" for name, n in counts.items()) + ".",
+    caption="The polygons on which the network is affine, coloured by its value at their centres. "
+    "At the start all biases are zero and every cut of the first layer passes through the origin; "
+    "training moves the cuts to where the classes meet.",
+    alt=f"Two subdivisions of the square into polygons: {counts}.",
 )
 
 # %%
@@ -295,8 +300,8 @@ grid = torch.linspace(0, 1, 1025, dtype=torch.float64)
 saws = {f"{2 * depth} units": (grid, tent(depth)(grid[:, None])[:, 0]) for depth in (1, 2, 4)}
 figures.curves(
     saws, xlabel="x", ylabel="f(x)", height=2.6,
-    caption="The tent map iterated by a network of two units a layer: each layer doubles the number of pieces.",
-    alt="Three saw-tooth functions on the unit interval with 2, 4 and 16 linear pieces, from 1, 2 and 4 layers.",
+    caption="The tent map, iterated: each layer of two units doubles the number of pieces.",
+    alt="Three saw-tooth functions on the unit interval with 2, 4 and 16 pieces.",
 )
 
 # %%
@@ -328,16 +333,20 @@ settings = {
     "g = 1": {"gain": 1.0}, "g = 2": {}, "g = 3": {"gain": 3.0},
     "g = 1, normalised": {"gain": 1.0, "normalise": True}, "g = 2, residual": {"residual": True},
 }
-depths = range(51)
-sizes = {name: (depths, propagate_variance(50, generator=run.generator(), **kind)) for name, kind in settings.items()}
+sizes = {
+    name: (range(51), propagate_variance(50, generator=run.generator(), **kind))
+    for name, kind in settings.items()
+}
+ends = ", ".join(f"{name} ends at {float(size[-1]):.2g}" for name, (_, size) in sizes.items())
 figures.curves(
     sizes, xlabel="layer", ylabel="mean square of the signal", log="y",
-    caption="The size of a random signal on its way through 50 ReLU layers, relative to the input.",
-    alt="Mean square against depth: " + ", ".join(f"{name} ends at {float(v[-1]):.2g}" for name, (_, v) in sizes.items()) + ".",
+    caption="The size of a random signal on its way through 50 ReLU layers.",
+    alt=f"Mean square against depth: {ends}.",
 )
 
 # %%
-display(claims.ch01.variance_is_kept(), claims.ch01.variance_halves(), claims.ch01.variance_with_residuals())
+display(claims.ch01.variance_is_kept(), claims.ch01.variance_halves())
+display(claims.ch01.variance_with_residuals())
 
 # %% [markdown]
 # Does it matter? We train networks of twenty layers on digits, with nothing changed but the variance of their first weights.
@@ -373,13 +382,14 @@ trials |= {"step too large": trial(1.5)} if too_large_a_step else {}
 trials |= {"no ReLU": trial(0.03, activation=lambda a: a)} if no_relu else {}
 ones = torch.cat([x, torch.ones(len(x), 1)], 1)
 best_affine = float((ones @ torch.linalg.lstsq(ones, y).solution - y).square().mean())
+ends = ", ".join(f"{name} ends at {float(losses[-1]):.2g}" for name, losses in trials.items())
 figures.curves(
-    {name: (range(1, 401), losses) for name, losses in trials.items()}, xlabel="step", ylabel="mean square error", log="xy",
+    {name: (range(1, 401), losses) for name, losses in trials.items()},
+    xlabel="step", ylabel="mean square error", log="xy",
     references={"the best affine map": best_affine},
-    caption="The same data and first weights: intact, with a learning rate fifty times larger, and without ReLU, which ends at "
-    "the best affine map, whatever the depth.",
-    alt="Error against step: " + ", ".join(f"{name} ends at {float(v[-1]):.2g}" for name, v in trials.items())
-    + f"; the best affine map has {best_affine:.2g}.",
+    caption="The same data and first weights: intact, with a learning rate fifty times larger, and "
+    "without ReLU, which ends at the best affine map, whatever the depth.",
+    alt=f"Error against step: {ends}; the best affine map has {best_affine:.2g}.",
 )
 
 # %% [markdown]
@@ -520,7 +530,7 @@ check.ch01.pieces(my_pieces)
 # %% tags=["solution", "hide-cell"] jupyter={"source_hidden": true}
 def solved_pieces(x, y):
     bent = y.diff().diff().abs() > 1e-9
-    runs = bent[1:] & ~bent[:-1]              # a kink starts where a bend follows a straight stretch
+    runs = bent[1:] & ~bent[:-1]              # a kink starts where a straight stretch ends
     return 1 + int(bent[0]) + int(runs.sum())
 
 check.ch01.pieces(solved_pieces)

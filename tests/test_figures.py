@@ -88,6 +88,7 @@ def test_another_picture_is_other_bytes() -> None:
 
 
 def test_no_setting_of_a_picture_leaks_out() -> None:
+    matplotlib.rcdefaults()
     before = dict(matplotlib.rcParams)
     KINDS["curves"]()
     assert dict(matplotlib.rcParams) == before

@@ -53,14 +53,15 @@ def test_a_fully_connected_network_is_the_formula(
     rng: torch.Generator, widths: list[int], relu_on_output: bool
 ) -> None:
     net = randomised(FullyConnected(widths, relu_on_output=relu_on_output), rng)
+    net.linear_layers()[-1].bias.data[0] = -100.0  # an output that is negative if it may
     x = torch.randn(40, 3, generator=rng, dtype=torch.float64)
     z = x.numpy()
     for j, (w, b) in enumerate(net.weights(), 1):
         z = np.einsum("ij,bj->bi", w.detach().numpy(), z) + b.detach().numpy()
         if j < len(widths) - 1 or relu_on_output:
             z = np.where(z > 0, z, 0)
-    assert np.abs(net(x).detach().numpy() - z).max() < 1e-13
-    assert (net(x).min() >= 0) == relu_on_output  # 80 outputs of random sign
+    assert np.abs(net(x).detach().numpy() - z).max() < 1e-12
+    assert (net(x).min() >= 0) == relu_on_output
 
 
 def test_pictures_are_flattened_row_by_row(rng: torch.Generator) -> None:
@@ -345,6 +346,17 @@ def test_lines_through_one_point_and_through_corners_are_cut_without_slivers() -
     regions = linear_regions(net)
     assert len(regions) == 8
     assert [region.area for region in regions] == pytest.approx([0.5] * 8)
+
+
+@pytest.mark.parametrize("lines", [2, 3, 6])
+def test_lines_through_a_point_that_floats_do_not_hit_make_no_slivers(rng: torch.Generator, lines: int) -> None:
+    net = FullyConnected([2, lines, 1]).double()
+    angles = (torch.arange(lines) + 0.2 + 0.6 * torch.rand(lines, generator=rng)) * math.pi / lines
+    with torch.no_grad():
+        w, b = net.weights()[0]
+        w.copy_(torch.stack([angles.cos(), angles.sin()], 1))
+        b.copy_(-(w @ torch.tensor([0.1, 0.3]).double()))
+    assert len(linear_regions(net, BOX)) == 2 * lines
 
 
 def test_a_dead_network_is_one_region_and_a_shadowed_unit_cuts_nothing_of_its_own() -> None:

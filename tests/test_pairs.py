@@ -66,7 +66,7 @@ def code_lines(cell: Cell) -> int:
 def words(one: Chapter) -> int:
     """Words that are read: displayed formulas, fences, labels and addresses left out."""
     text = re.sub(
-        r"^\$\$.*?^\$\$( \([\w-]+\))?$|\{cite[^`]*`[^`]*`|\]\([^)]*\)|^\([\w-]+\)=$|^:.*$",
+        r"^\$\$.*?^\$\$( \([\w-]+\))?$|\{cite[^`]*`[^`]*`|\]\([^)]*\)|^\([\w-]+\)=$|^:[^\n]*$",
         " ",
         one.markdown,
         flags=re.M | re.S,
@@ -181,8 +181,11 @@ def test_the_shape_of_a_chapter_can_be_missed() -> None:
 
 
 def test_words_are_those_that_are_read() -> None:
-    text = "(here)=\nOne $x+y$ three {cite}`a2020` [four](a.ipynb#b).\n\n$$\na+b\n$$ (eq-x)\n\nFive.\n"
-    assert words(Chapter("01_x", (Cell("markdown", text, frozenset()),))) == 5
+    text = (
+        "(here)=\nOne $x+y$ three {cite}`a2020` [four](a.ipynb#b).\n\n$$\na+b\n$$ (eq-x)\n\n"
+        ":::{note}\n:class: x\nFive\n:::\n\nand six.\n"
+    )
+    assert words(Chapter("01_x", (Cell("markdown", text, frozenset()),))) == 7
 
 
 def test_traces_and_unrated_exercises_are_noticed() -> None:

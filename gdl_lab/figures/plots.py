@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.collections import PolyCollection
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from gdl_lab.figures.picture import Picture, picture
@@ -60,6 +61,8 @@ def curves(
             ax.annotate(name, (0.995, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
         if "x" in log:
             ax.set_xscale("log")
+        elif all(np.issubdtype(_array(x).dtype, np.integer) for x, _ in series.values()):
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if "y" in log:
             ax.set_yscale("log")
         ax.set(xlabel=xlabel, ylabel=ylabel)
