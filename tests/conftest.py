@@ -15,11 +15,8 @@ from hypothesis import settings
 from gdl_lab import runtime
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED_DATA = ROOT.parent / "shared" / "data"
 
 os.environ["GDL_LAB_PROFILE"] = "smoke"
-if SHARED_DATA.is_dir():
-    os.environ.setdefault("GDL_LAB_DATA", str(SHARED_DATA))
 
 # The tensors of the tests are small: a second thread waits more than it works.
 torch.set_num_threads(1)
