@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 import time
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -47,13 +49,19 @@ PARTS = ("units", "notebooks", "pages")
 
 def main() -> None:
     """Run the command; an error is one sentence and exit code 2, with a traceback only after ``--debug``."""
-    debug = "--debug" in sys.argv
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # Windows gives files and pipes an encoding without ✓ and ∇
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments and arguments[0] != "open"  # what follows `open` is JupyterLab's
+    if debug:
+        arguments.remove("--debug")
     try:
         app(arguments)
     except Exception as reason:
         if debug:
-            raise
+            traceback.print_exc()
+            sys.exit(2)
         first, *more = str(reason).splitlines() or [type(reason).__name__]
         hint = " (--debug shows where)" if more or not _expected(reason) else ""
         print(f"gdl-lab: {first}{hint}", file=sys.stderr)
@@ -83,7 +91,9 @@ def open_course(
     from gdl_lab import book
 
     root = book.find_root()
-    [notebook] = book.chapters(root, [chapter])
+    notebook, *more = book.chapters(root, [chapter])
+    if more:
+        raise ValueError(f"several chapters begin with {chapter!r}: {', '.join(p.stem for p in (notebook, *more))}")
     # with the checkout as its root, JupyterLab also shows the package and the README beside the chapters
     here = f"--ServerApp.root_dir={root}"
     command = [sys.executable, "-m", "jupyter", "lab", here, str(notebook.relative_to(root)), *context.args]
@@ -132,7 +142,7 @@ def run_tests(
     print("── in all " + "─" * 54)
     for name, seconds, code in outcomes:
         print(f"{'✓' if code == 0 else '✗'} {name:<10} {seconds:6.0f} s")
-    raise typer.Exit(max(min(code, 1) for _, _, code in outcomes))
+    raise typer.Exit(int(any(code for *_, code in outcomes)))
 
 
 @app.command("book")
@@ -146,7 +156,8 @@ def build_book(
     """
     from gdl_lab import book
 
-    chosen = runtime.choose_profile(profile or runtime.DEFAULT_PROFILE)
+    book.chapters(book.find_root(), only)  # complains before anything is measured
+    chosen = _chosen(profile)
     page = book.build(chosen, rows=_measure(None, chosen), only=only)
     print(f"The book is at {page}")
 
@@ -162,7 +173,7 @@ def measure_claims(
     The JSON objects have the keys id, talk, statement, value, bound, holds, seconds and profile. A claim that needs a
     larger profile than the present one is listed with `holds` null.
     """
-    rows = _measure(ids, runtime.choose_profile(profile or runtime.DEFAULT_PROFILE))
+    rows = _measure(ids, _chosen(profile))
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
@@ -236,16 +247,22 @@ def bench(
 
 def _measure(ids: list[str] | None, profile: str) -> list[dict[str, Any]]:
     """Rows of the ledger for the claims whose names begin with one of ``ids``."""
-    from gdl_lab import claims
+    from gdl_lab import book, claims
 
     chosen = [c for c in claims.registered() if not ids or c.id.startswith(tuple(ids))]
-    if not chosen:
-        raise ValueError(f"no claim is called {', '.join(ids or ())}: `gdl-lab claims` lists them all")
-    with contextlib.redirect_stdout(
-        sys.stderr
-    ):  # exact claims print their seeds, and --json keeps the output to itself
+    if unknown := [name for name in ids or () if not any(c.id.startswith(name) for c in chosen)]:
+        raise ValueError(f"no claim is called {', '.join(unknown)}: `gdl-lab claims` shows them all")
+    # Exact claims print their seeds, and --json keeps the output to itself.
+    with contextlib.redirect_stdout(sys.stderr), book.running.environment(GDL_LAB_PROFILE=profile):
         runtime.start(profile)
         return [c.outcome().row() if c.runs_in(profile) else c.unmeasured(profile) for c in chosen]
+
+
+def _chosen(profile: str | None) -> str:
+    """The profile that the line asks for, otherwise the environment's."""
+    if profile is not None and profile not in runtime.PROFILES:
+        raise ValueError(f"unknown profile {profile!r}: expected one of {', '.join(runtime.PROFILES)}")
+    return profile or runtime.choose_profile()
 
 
 def _card(name: str) -> Any:

@@ -17,7 +17,7 @@ from gdl_lab.book.checkout import PACKAGE, BookError, needed
 from gdl_lab.book.notebook import Notebook, read, source_of, tags_of
 from gdl_lab.data import cache_dir
 
-__all__ = ["Say", "execute", "ingredients"]
+__all__ = ["Say", "environment", "execute", "ingredients"]
 
 Say = Callable[[str], None]
 
@@ -74,7 +74,7 @@ def execute(notebook: Path, profile: str, *, say: Say = print) -> Path:
 
     papermill = needed("papermill")
     # The kernel inherits the profile, which the parameter alone cannot set: there, "laptop" means "not asked for".
-    with _environment(GDL_LAB_PROFILE=profile):
+    with environment(GDL_LAB_PROFILE=profile):
         try:
             executed: Notebook = papermill.execute_notebook(
                 notebook,
@@ -118,7 +118,8 @@ def colophon(name: str, seconds: float, profile: str) -> str:
 
 
 @contextmanager
-def _environment(**values: str) -> Iterator[None]:
+def environment(**values: str) -> Iterator[None]:
+    """Variables of the environment for as long as the block runs."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
