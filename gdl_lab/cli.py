@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 import traceback
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
 from gdl_lab import __version__, runtime
+
+if TYPE_CHECKING:
+    from gdl_lab.claims import Claim
 
 __all__ = ["app", "main"]
 
@@ -208,9 +211,9 @@ def fetch_data(name: Annotated[str, typer.Argument(help="A name from `gdl-lab da
     """Download the files of a data set into the cache, verified; files that are there already are only verified."""
     from gdl_lab.data import fetch
 
-    files = _card(name).files
+    files = fetch(name)
     for file in files:
-        print(fetch(name, file))
+        print(file)
     print(f"{name} is complete." if files else f"{name} comes with the course: nothing to fetch.")
 
 
@@ -252,10 +255,19 @@ def _measure(ids: list[str] | None, profile: str) -> list[dict[str, Any]]:
     chosen = [c for c in claims.registered() if not ids or c.id.startswith(tuple(ids))]
     if unknown := [name for name in ids or () if not any(c.id.startswith(name) for c in chosen)]:
         raise ValueError(f"no claim is called {', '.join(unknown)}: `gdl-lab claims` shows them all")
-    # Exact claims print their seeds, and --json keeps the output to itself.
+    # --json keeps the output to itself; the seeds of exact claims go beside it.
     with contextlib.redirect_stdout(sys.stderr), book.running.environment(GDL_LAB_PROFILE=profile):
         runtime.start(profile)
-        return [c.outcome().row() if c.runs_in(profile) else c.unmeasured(profile) for c in chosen]
+        return [_row(c, profile) for c in chosen]
+
+
+def _row(claim: Claim, profile: str) -> dict[str, Any]:
+    if not claim.runs_in(profile):
+        return claim.unmeasured(profile)
+    measured = claim.outcome()
+    if "seed" in measured.extra:
+        print(f"{claim.id}: seed {measured.extra['seed']}")
+    return measured.row()
 
 
 def _chosen(profile: str | None) -> str:
@@ -263,14 +275,6 @@ def _chosen(profile: str | None) -> str:
     if profile is not None and profile not in runtime.PROFILES:
         raise ValueError(f"unknown profile {profile!r}: expected one of {', '.join(runtime.PROFILES)}")
     return profile or runtime.choose_profile()
-
-
-def _card(name: str) -> Any:
-    from gdl_lab.data import CARDS
-
-    if name not in CARDS:
-        raise ValueError(f"unknown data set {name!r}: expected one of {', '.join(CARDS)}")
-    return CARDS[name]
 
 
 def _expected(reason: Exception) -> bool:

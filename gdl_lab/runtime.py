@@ -90,8 +90,11 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
         chosen = torch.device(asked)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as reason:
-        first_line = str(reason).splitlines()[0]
-        raise ValueError(f"device {str(asked)!r} cannot be used on this machine ({first_line})") from None
+        source = "" if device else " (from GDL_LAB_DEVICE)"
+        raise ValueError(
+            f"device {str(asked)!r}{source} is not on this machine: expected cpu, cuda, cuda:1 or mps; "
+            "leave it out to let the course choose"
+        ) from reason
     return chosen
 
 
@@ -106,5 +109,5 @@ def describe(run: Run) -> str:
 
 
 def fresh_seed() -> int:
-    """A new seed for a check that must hold for every seed; print it, so that a failure can be repeated."""
-    return int.from_bytes(os.urandom(4), "big")
+    """A new seed for a check that must hold for every seed. Show it: ``GDL_LAB_SEED`` repeats it."""
+    return int(os.environ.get("GDL_LAB_SEED") or int.from_bytes(os.urandom(4), "big"))

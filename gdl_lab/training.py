@@ -92,8 +92,13 @@ def fit(
     """
     n = _check(data, steps, batch_size, every, patience)
     size = min(batch_size or n, n)
-    device = next(model.parameters()).device
-    optim = optimiser(model.parameters(), lr=lr)
+    parameters = list(model.parameters())
+    if not parameters:
+        raise ValueError("the model has no parameters to train")
+    device = parameters[0].device
+    if size == n:
+        data = [t.to(device) for t in data]
+    optim = optimiser(parameters, lr=lr)
     settings = f"n={n} batch_size={size} lr={lr} seed={seed} every={every} {type(optim).__name__}"
     state = _Sitting(model, optim, History(), settings, Path(checkpoint) if checkpoint else None)
     done = state.resume(steps)
@@ -104,15 +109,11 @@ def fit(
     with bar:
         model.train()
         while done < steps and patient:
-            batch = (
-                [t[_batch(n, size, done, seed)].to(device) for t in data] if size < n else [t.to(device) for t in data]
-            )
+            batch = data if size == n else [t[_batch(n, size, done, seed)].to(device) for t in data]
             error = loss(model, *batch)
             value = float(error.detach())
             if not math.isfinite(value):
-                raise Diverged(
-                    f"the loss is {value} at step {done}: lower the learning rate ({lr:g}) or check the data for NaN"
-                )
+                raise Diverged(f"the loss is {value} at step {done}: {_advice(done, lr)}")
             optim.zero_grad()
             error.backward()
             optim.step()
@@ -215,6 +216,12 @@ class _Sitting:
         if len(saved["random_cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(saved["random_cuda"])
         return done
+
+
+def _advice(done: int, lr: float) -> str:
+    if done == 0:
+        return "no step was taken yet, so the data or the initial weights hold NaN, infinity or very large numbers"
+    return f"lower the learning rate ({lr:g}) or look for NaN and infinity in the data"
 
 
 def _check(data: Sequence[Tensor], steps: int, batch_size: int | None, every: int, patience: int | None) -> int:

@@ -52,7 +52,7 @@ figures.table(
     ["what", "here", "what it means for you"],
     [
         ["profile", run.profile, runtime.PROFILES[run.profile]],
-        ["device", str(run.device), "long trainings use it" if has_gpu else "enough; a GPU would help in full"],
+        ["device", str(run.device), "long training runs use it" if has_gpu else "enough; a GPU would help in full"],
         ["cores", str(torch.get_num_threads()), "two are enough"],
         ["MNIST", "there" if has_mnist else "not there", digits],
         ["network", "not needed", "no chapter connects to anything"],
@@ -66,11 +66,11 @@ figures.table(
 #
 # :::{admonition} The talk · “What is Geometric Deep Learning?”
 # :class: talk
-# Geometry on one side, machine learning with neural networks on the other; geometric deep learning is the sum, and the sum sign
-# is a direct one: each side keeps its own methods and lends them to the other {cite}`bronstein2017`.
+# Geometry on one side, machine learning with neural networks on the other: geometric deep learning is their sum
+# {cite}`bronstein2017`.
 # :::
 #
-# Here is the smallest thing that is both. A neural network of seven units divides the plane into polygons and is an affine map
+# Here is the smallest thing that is both. A neural network of seven hidden units divides the plane into polygons and is an affine map
 # on each of them (geometry); its weights follow the gradient of an error (deep learning). Drag one of the lines, or press
 # *gradient step* a few times. [Chapter 01](01_mlp_backprop.ipynb#neural-networks) builds everything you see.
 
@@ -78,10 +78,8 @@ figures.table(
 LinearRegions()
 
 # %% [markdown]
-# And here is the first measured statement. In a notebook it stands on its own line; `gdl-lab claims` prints the whole ledger.
-
-# %%
-claims.ch00.every_section_has_its_place()
+# On the way, every statement of the talk that can be measured is measured. In a notebook the number stands on a line of its
+# own, like the next one; `gdl-lab claims` prints the whole ledger.
 
 # %% [markdown]
 # (enter-geometry)=
@@ -100,8 +98,8 @@ claims.ch00.every_section_has_its_place()
 claims.ch00.training_is_stochastic()
 
 # %% [markdown]
-# The talk follows geometry to three places. To the **data**, which fill a thin neighbourhood of a submanifold: there a
-# normalizing flow induces a metric, and the metric separates counterfactuals from adversarial examples (chapters 03 to 06). To
+# The talk follows geometry to three places. To the **data**, which are thought to fill a thin neighbourhood of a submanifold:
+# there a normalizing flow induces a metric, and the metric tells counterfactuals from adversarial examples (chapters 03 to 06). To
 # the **problem**, whose symmetries can be built into the network: groups, the sphere, and gauge fields (02 and 07 to 10). And to
 # the **space of networks**, where infinite width makes training a linear flow (appendix A1).
 #
@@ -112,7 +110,7 @@ claims.ch00.training_is_stochastic()
 # others is measured.
 
 # %%
-claims.show_map()
+display(claims.show_map(), claims.ch00.every_section_has_its_place())
 
 # %% [markdown]
 # ### Three paths
@@ -174,6 +172,11 @@ check.ch00.relu(solved_relu)
 # (conclusions)=
 # ## Where the talk arrives
 #
-# Deep learning is a transformative technology that lacks a strong theoretical basis; geometry helps in several key parts of the
-# learning process: the data can be studied by differential geometry, the network can use the symmetries of the problem, and new
-# areas of mathematics enter. Each of these is a row of the map above. Now open [chapter 01](01_mlp_backprop.ipynb).
+# :::{admonition} The talk · “Conclusions”
+# :class: talk
+# Deep learning is a transformative technology that lacks a strong theoretical basis. Geometry can help in several key parts of
+# the learning process: the data can be studied by differential geometry, networks exploit the symmetries of the problem, and
+# new areas of mathematics enter.
+# :::
+#
+# Each of these is a row of the map above. Now open [chapter 01](01_mlp_backprop.ipynb).

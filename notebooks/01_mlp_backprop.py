@@ -19,7 +19,8 @@
 #
 # By the end of this chapter we have written a neural network, its gradient and its training by hand, know which functions
 # such a network can be, polygon by polygon, and have measured what keeps a deep one alive. It takes about an hour; it runs
-# in about a minute on two cores. We need linear algebra and the chain rule, and no PyTorch: what we use of it is explained.
+# in about a minute on two cores. We need linear algebra and the chain rule, and no PyTorch: its tensors behave like NumPy's
+# arrays, `@` is the matrix product, and the rest is explained where it comes.
 #
 # Where we are: [the map of the talk](00_start_here.ipynb#map).
 
@@ -35,9 +36,9 @@ from torch.nn import functional as F
 
 from gdl_lab import claims, data, figures, runtime
 from gdl_lab.exercises import check
-from gdl_lab.networks import FullyConnected, count_parameters, linear_regions
+from gdl_lab.networks import DeepNetwork, FullyConnected, count_parameters, linear_regions
 from gdl_lab.networks import propagate_variance, tent
-from gdl_lab.training import fit
+from gdl_lab.training import Diverged, fit
 from gdl_lab.widgets import LinearRegions
 
 run = runtime.start(profile)
@@ -68,15 +69,16 @@ run = runtime.start(profile)
 moons = data.load("two_moons", n=400)
 x, y = moons.x, moons.y[:, None].float()
 figures.plane(
-    None, moons.x, moons.y,
+    None, moons.x, moons.y, box=(-1.1, 1.1, -1.1, 1.1),
     caption="400 labelled points on two half circles, with noise: no straight line separates them.",
     alt="400 points on two interleaving half circles of radius 0.6, one class each.",
 )
 
 # %% [markdown]
 # Before we open the box $f_\theta$, let us take one step {eq}`eq-step` with a ready-made network and see that PyTorch does
-# what the formula says. A `Tensor` that `requires_grad` remembers how it was computed; `backward()` fills in the gradient of
-# a number with respect to all parameters, and an optimiser subtracts $\eta$ times that from each of them.
+# what the formula says. A tensor that depends on parameters remembers how it was computed; `backward()` fills in the gradient
+# of a number with respect to all of them, and the optimiser `SGD` subtracts $\eta$ times that from each. (`detach()` makes a
+# tensor forget, `clone()` copies it.)
 
 # %%
 net = FullyConnected([2, 16, 16, 1])
@@ -87,13 +89,14 @@ error.backward()
 by_formula = [p - eta * q.grad for p, q in zip(theta, net.parameters())]
 torch.optim.SGD(net.parameters(), lr=eta).step()
 difference = max((p - q).detach().abs().max().item() for p, q in zip(by_formula, net.parameters()))
-print(f"largest difference: {difference:.1e}")
+print(f"largest difference: {difference:.1e}, in single precision")
 
 # %% [markdown]
 # That compares PyTorch's step with PyTorch's gradient. The claim below is sharper: it takes the gradient from difference
-# quotients, in double precision. A second claim says in which sense the step *minimises*: Taylor's formula promises
+# quotients, in double precision. A second claim says in which sense the step *minimises*. Write $\mathcal E(\theta)$ for the
+# sum over $\mathcal D$. Where it has second derivatives, Taylor's formula promises
 # $\mathcal E(\theta')=\mathcal E(\theta)-\eta\,\lVert\nabla\mathcal E\rVert^2+\mathcal O(\eta^2)$, and the exponent 2 can be
-# measured. Each coloured line of this kind is one statement of the talk with the number just found; `gdl-lab claims` prints
+# measured. Each line with a coloured edge is one statement of the talk with the number just found; `gdl-lab claims` prints
 # them all.
 
 # %%
@@ -101,7 +104,7 @@ display(claims.ch01.step_is_the_formula(), claims.ch01.remainder_is_second_order
 
 # %% [markdown]
 # Repeating the step is *training*. `fit` does just that, with a progress bar; dividing the error by the number of points only
-# rescales $\eta$.
+# rescales $\eta$. (`state_dict()` is $\theta$, by name: we keep a copy of the network as it was.)
 
 # %%
 net = FullyConnected([2, 16, 16, 1])
@@ -115,8 +118,9 @@ steps = run.pick(smoke=1500, laptop=3000)
 history = fit(net, (x, y), mean_square, steps=steps, lr=0.1, optimiser=torch.optim.SGD)
 accuracy = float(((net(x) > 0.5) == (y > 0.5)).float().mean())
 figures.plane(
-    lambda p: net(p)[:, 0], moons.x, moons.y, level=0.5,
-    caption="What the network has become: the line f(x) = ½ separates the two classes.",
+    lambda p: net(p)[:, 0], moons.x, moons.y, level=0.5, box=(-1.1, 1.1, -1.1, 1.1),
+    caption="What the network has become, with the line f(x) = ½. Far from the data it does as it likes: "
+    "the line may come back, and values fall below 0 and rise above 1.",
     alt=f"The trained network as a colour field; its level line ½ separates {accuracy:.1%} of the points.",
 )
 
@@ -125,26 +129,27 @@ claims.ch01.loss_falls(losses=history.loss)
 
 # %% [markdown]
 # Nothing in the recipe knows about the plane. We change the data to real handwritten digits, the output to ten numbers, one
-# for each class, and the error to the *cross-entropy* $-\log p_y(x)$, where $p=\mathrm{softmax}(f_\theta(x))$ turns the ten
-# numbers into probabilities. The rest stays.
+# for each class, and the error to the *cross-entropy* $-\log p_y(x)$, where $p_k=e^{f_k}/\sum_le^{f_l}$ turns the ten numbers
+# into probabilities. The rest stays, with two economies of practice. Each step sums over a random *batch* of 128 examples
+# instead of all of $\mathcal D$: that is the S, for stochastic, in SGD. And *Adam* replaces $\eta$ by a step size for each
+# parameter, from running means of its gradient {cite}`kingma2015`; `fit` uses it unless told otherwise. We measure on *test*
+# digits, which no step has seen.
 
 # %%
-train, test = (data.load("mnist", split, otherwise="digits8") for split in ("train", "test"))
+digits = "mnist" if data.on_this_machine("mnist") else "digits8"
+train, test = data.load(digits), data.load(digits, "test")
 pixels = train.x[0].numel()
 
 def cross_entropy(network, x, y):
     return F.cross_entropy(network(x), y)
 
 reader = FullyConnected([pixels, 128, 10]).to(run.device)
-steps = run.pick(smoke=600, laptop=2000, full=10_000)
-learned = fit(reader, (train.x, train.y), cross_entropy, steps=steps, batch_size=128, lr=2e-3)
-with torch.no_grad():
-    right = (reader(test.x.to(run.device)).argmax(1).cpu() == test.y).float().mean()
-print(f"{count_parameters(reader):,} parameters trained in {learned.seconds:.0f} s")
-print(f"{float(right):.1%} of {len(test):,} new digits are read correctly")
+many = run.pick(smoke=600, laptop=2000, full=10_000)
+learned = fit(reader, (train.x, train.y), cross_entropy, steps=many, batch_size=128, lr=2e-3)
+print(f"{digits}: {count_parameters(reader):,} parameters trained in {learned.seconds:.0f} s")
 
 # %%
-claims.ch01.learns_digits(accuracy=float(right))
+claims.ch01.learns_digits(reader=reader, test=test)
 
 # %% [markdown]
 # (neural-networks)=
@@ -158,7 +163,7 @@ claims.ch01.learns_digits(accuracy=float(right))
 #
 # :::{prf:definition} Fully connected network
 # :label: def-network
-# A **fully connected layer** with **weights** $W_j\in\mathbb R^{m\times n}$ and **biases** $b_j\in\mathbb R^m$ is the map
+# A **fully connected layer** with **weights** $W_j\in\mathbb R^{n_j\times n_{j-1}}$ and **biases** $b_j\in\mathbb R^{n_j}$ is the map
 #
 # $$
 # z_j(x)=\sigma(W_jx+b_j),\qquad \sigma(a)=\mathrm{ReLU}(a)=\max(a,0)\ \text{in each component.}\tag{⋆}
@@ -170,6 +175,9 @@ claims.ch01.learns_digits(accuracy=float(right))
 # f_\theta=z_L\circ z_{L-1}\circ\dots\circ z_1.\tag{⋆⋆}
 # $$
 # :::
+#
+# The name stems from the picture of (⋆⋆) as a graph: one node, a *unit* or “neuron”, for each component of each $z_j$, and an
+# edge for each entry of $W_j$. A unit sums what arrives, adds its bias, and passes on what is positive.
 #
 # Read to the letter, (⋆⋆) applies ReLU after the last layer too, and $f_\theta$ has no negative values. For a probability
 # that is half a blessing; for a quantity that may be negative it is fatal. Practice leaves the last $\sigma$ out, and so do we.
@@ -215,11 +223,13 @@ claims.ch01.negative_values()
 # :::
 #
 # :::{prf:proof}
-# $\partial a_j/\partial z_{j-1}=W_j$ and $\partial z_{j-1}/\partial a_{j-1}=\mathrm{diag}\,\sigma'(a_{j-1})$; multiply.
+# $a_L=f_\theta(x)$ gives $\delta_L$. Then $\partial a_j/\partial z_{j-1}=W_j$ and
+# $\partial z_{j-1}/\partial a_{j-1}=\mathrm{diag}\,\sigma'(a_{j-1})$; multiply.
 # :::
 #
-# Each $\delta_j$ is a **covector**: it lives in the dual of the layer's space and is pulled *back* by $W_j^{\mathsf T}$. That
-# is all there is to the name {cite}`rumelhart1986`. We write it down, summing over the samples as we go.
+# Each $\delta_j$ is a **covector**: it lives in the dual of the layer's space and is pulled *back*, by $\sigma'$ and
+# $W_j^{\mathsf T}$. Geometry takes the word back-propagation {cite}`rumelhart1986` literally. We write it down, summing over the
+# samples as we go, and then train with it: no optimiser, no automatic differentiation, the talk's formula alone.
 
 # %%
 def backprop(weights, x, y):
@@ -237,6 +247,13 @@ def backprop(weights, x, y):
         upstream = delta @ W                               # W_jᵀ δ_j, a row for each sample
     return ((z[-1] - y) ** 2).sum(), gradients
 
+weights, errors = [(W.detach(), b.detach()) for W, b in untrained.weights()], []
+for _ in range(steps):
+    error, gradients = backprop(weights, x, y)
+    weights = [(W - 0.1 * dW / len(x), b - 0.1 * db / len(x))
+               for (W, b), (dW, db) in zip(weights, gradients)]
+    errors.append(float(error) / len(x))
+print(f"error after {steps} steps: by hand {errors[-1]:.5f}, by fit {history.loss[-1]:.5f}")
 claims.ch01.hand_gradient(backprop=backprop)
 
 # %% [markdown]
@@ -250,31 +267,35 @@ claims.ch01.gradient_is_cheap()
 # ### What functions are these?
 #
 # On the set of inputs for which every unit keeps its sign, the masks in `backprop` are constant and $f_\theta$ is *one* affine
-# map. In the plane these sets are convex polygons: the units of the first layer cut along straight lines, and each later unit
-# cuts along a line that bends where it crosses an earlier cut {cite}`montufar2014`. `linear_regions` follows the cuts exactly.
+# map. In the plane these sets are convex polygons, some unbounded: the units of the first layer cut along straight lines, and
+# each later unit cuts along a line that bends where it crosses an earlier cut {cite}`montufar2014`. `linear_regions` follows the
+# cuts exactly. (Two neighbours may carry the same map, where nothing downstream listens to the unit between them.)
 
 # %%
 nets = {"at the start": untrained, "after training": net}
-drawn = {name: (one, linear_regions(one)) for name, one in nets.items()}
-counts = ", ".join(f"{len(parts)} regions {name}" for name, (_, parts) in drawn.items())
+drawn = {name: linear_regions(one) for name, one in nets.items()}
+counts = ", ".join(f"{len(parts)} regions {name}" for name, parts in drawn.items())
 figures.regions(
-    drawn, moons.x[::4], moons.y[::4], size=4.0, level=0.5,
+    drawn, moons.x[:100], moons.y[:100], size=4.0, level=0.5,
     caption="The polygons on which the network is affine, coloured by its value at their centres. "
-    "At the start all biases are zero and every cut of the first layer passes through the origin; "
-    "training moves the cuts to where the classes meet.",
+    "At the start all biases are zero, so that f(tx) = t f(x) for t > 0: every cut runs into the "
+    "origin. Training gives the cuts their offsets; they cross, and the sectors become polygons.",
     alt=f"Two subdivisions of the square into polygons: {counts}.",
 )
 
 # %%
-claims.ch01.piecewise_affine(net=net)
-
-# %%
-claims.ch01.one_layer_regions()
+display(claims.ch01.piecewise_affine(net=net), claims.ch01.one_layer_regions())
 
 # %% [markdown]
 # **Try it.** Below is a small network in full. Drag a line, or choose a unit and move its weights; take gradient steps. What
 # happens to the regions when a unit's line leaves the square? From which $\eta$ on does a step make the error *larger*, although
 # its first-order prediction, $-\eta\lVert\nabla\mathcal E\rVert^2$, is negative?
+#
+# :::{admonition} What we saw
+# :class: dropdown
+# A unit whose line has left the square is on or off for all of it, and its cuts are gone: the regions merge. From the initial
+# weights the step turns uphill between $\eta=1$ and $\eta=1.6$.
+# :::
 
 # %%
 few = moons.take(40, seed=1)
@@ -308,8 +329,8 @@ figures.curves(
 claims.ch01.depth_doubles_pieces()
 
 # %% [markdown]
-# *Can* is the word: the tent's weights are chosen with care. Networks with random weights show nothing of the kind. At equal
-# numbers of units, four layers have *fewer* regions than one.
+# *Can* is the word: the tent's weights are chosen with care. Networks with random weights show nothing of the kind. With biases
+# of standard deviation 0.3, four layers have *fewer* regions than one layer with as many units.
 
 # %%
 claims.ch01.random_depth()
@@ -317,21 +338,22 @@ claims.ch01.random_depth()
 # %% [markdown]
 # ### What keeps a deep network alive
 #
-# Let the entries of $W_j$ be independent with mean 0 and variance $g/n$, where $n$ is the number of inputs. A ReLU keeps half
-# of the mean square of a symmetric signal, so that
+# Let the biases vanish and the entries of $W_j$ be independent, symmetric about 0, of variance $g/n$, where $n$ is the number
+# of inputs. Then $W_jz_{j-1}$ is symmetric and ReLU keeps half of its mean square; with $\langle z^2\rangle=|z|^2/\dim z$,
 #
 # $$
-# \mathbb E\,|z_j|^2=\frac g2\,\mathbb E\,|z_{j-1}|^2 .
+# \mathbb E\,\langle z_j^2\rangle=\frac g2\;\mathbb E\,\langle z_{j-1}^2\rangle .
 # $$ (eq-variance)
 #
-# Only $g=2$ keeps the size of a signal {cite}`he2015`; any other value multiplies it by $(g/2)^L$, and the gradient with it.
-# Two tricks of practice help whatever $g$ is: *normalising* the signal after each layer, and *residual* layers
-# $z\mapsto z+V\,\mathrm{ReLU}(Wz)/\sqrt L$, which start near the identity {cite}`he2016`.
+# Only $g=2$ keeps the size of a signal {cite}`he2015`; any other value multiplies it by $(g/2)^L$, and the gradient on its way
+# back with it. Practice has two tricks against that: *normalising* the signal after each layer, and *residual* layers
+# {cite}`he2016`, here $z\mapsto z+V\,\mathrm{ReLU}(Wz)/\sqrt L$ with $V$ of variance $1/n$, which multiply the mean square by
+# $1+g/2L$ a layer and by less than $e^{g/2}$ in all.
 
 # %%
 settings = {
     "g = 1": {"gain": 1.0}, "g = 2": {}, "g = 3": {"gain": 3.0},
-    "g = 1, normalised": {"gain": 1.0, "normalise": True}, "g = 2, residual": {"residual": True},
+    "g = 1, normalised": {"gain": 1.0, "kind": "normalised"}, "g = 2, residual": {"kind": "residual"},
 }
 sizes = {
     name: (range(51), propagate_variance(50, generator=run.generator(), **kind))
@@ -340,19 +362,49 @@ sizes = {
 ends = ", ".join(f"{name} ends at {float(size[-1]):.2g}" for name, (_, size) in sizes.items())
 figures.curves(
     sizes, xlabel="layer", ylabel="mean square of the signal", log="y",
-    caption="The size of a random signal on its way through 50 ReLU layers.",
+    caption="A random signal on its way through 50 layers: g = 1 loses half in every layer, g = 3 gains "
+    "half, and g = 2 and both tricks stay within a factor of three.",
     alt=f"Mean square against depth: {ends}.",
 )
 
 # %%
-display(claims.ch01.variance_is_kept(), claims.ch01.variance_halves())
-display(claims.ch01.variance_with_residuals())
+display(claims.ch01.variance_halves(), claims.ch01.gradients_too())
+display(claims.ch01.variance_is_kept(), claims.ch01.variance_with_residuals())
 
 # %% [markdown]
-# Does it matter? We train networks of twenty layers on digits, with nothing changed but the variance of their first weights.
+# Does it matter? We train networks of twenty layers on the small digits, by the same 800 steps of plain SGD, with nothing
+# changed but the variance of the initial weights and the kind of layer.
 
 # %%
-claims.ch01.trainable_depth()
+small, gains = data.load("digits8"), run.pick(smoke=(1, 2), laptop=(1, 2, 3))
+
+def train_deep(kind, gain):
+    torch.manual_seed(0)
+    deep = DeepNetwork(64, 10, width=64, depth=20, gain=gain, kind=kind)
+    try:
+        fit(deep, (small.x, small.y), cross_entropy,
+            steps=800, batch_size=64, lr=0.012, optimiser=torch.optim.SGD)
+    except Diverged as reason:
+        print(f"{kind}, g = {gain}: {reason}")
+    return deep
+
+deep = {(kind, g): train_deep(kind, g) for kind in ("plain", "normalised", "residual") for g in gains}
+unseen = data.load("digits8", "test")
+
+def share_read(network):
+    with torch.no_grad():
+        return f"{float((network(unseen.x).argmax(1) == unseen.y).float().mean()):.1%}"
+
+figures.table(
+    ["layers", *(f"g = {g}" for g in gains)],
+    [[kind, *(share_read(deep[kind, g]) for g in gains)] for kind in ("plain", "normalised", "residual")],
+    caption="Share of new digits read after 800 steps at depth 20; 10 % is chance.",
+)
+
+# %%
+tricks = [deep["normalised", 1], deep["residual", 1]]
+display(claims.ch01.trainable_depth(kept=deep["plain", 2], halved=deep["plain", 1]))
+display(claims.ch01.tricks_make_it_robust(nets=tricks))
 
 # %% [markdown]
 # ## Break it
@@ -375,20 +427,25 @@ def trial(eta, activation=torch.relu, steps=400):
         losses.append(F.mse_loss(a, y))
         gradients = torch.autograd.grad(losses[-1], weights)
         weights = [(w - eta * g).detach().requires_grad_() for w, g in zip(weights, gradients)]
-    return torch.stack(losses).detach().nan_to_num(nan=100).clamp(max=100)
+    losses = torch.stack(losses).detach()
+    return torch.where(losses < 100, losses, math.nan)      # what leaves the picture is not drawn
 
+# %%
 trials = {"intact": trial(0.03)}
 trials |= {"step too large": trial(1.5)} if too_large_a_step else {}
 trials |= {"no ReLU": trial(0.03, activation=lambda a: a)} if no_relu else {}
 ones = torch.cat([x, torch.ones(len(x), 1)], 1)
 best_affine = float((ones @ torch.linalg.lstsq(ones, y).solution - y).square().mean())
-ends = ", ".join(f"{name} ends at {float(losses[-1]):.2g}" for name, losses in trials.items())
+ends = ", ".join(
+    f"{name} diverges" if losses.isnan().any() else f"{name} ends at {float(losses[-1]):.2g}"
+    for name, losses in trials.items()
+)
 figures.curves(
     {name: (range(1, 401), losses) for name, losses in trials.items()},
     xlabel="step", ylabel="mean square error", log="xy",
     references={"the best affine map": best_affine},
-    caption="The same data and first weights: intact, with a learning rate fifty times larger, and "
-    "without ReLU, which ends at the best affine map, whatever the depth.",
+    caption="The same data and initial weights: intact; with a learning rate fifty times larger, which "
+    "leaves the picture at once; and without ReLU, which ends at the best affine map, as it must.",
     alt=f"Error against step: {ends}; the best affine map has {best_affine:.2g}.",
 )
 
@@ -540,4 +597,4 @@ check.ch01.pieces(solved_pieces)
 #
 # - [Chapter 02](02_cnn.ipynb): what happens to $W$ when the input is a picture and we insist on translations.
 # - {cite:t}`telgarsky2016` proves that some deep networks cannot be matched by shallow ones of any reasonable width.
-# - {cite:t}`montufar2014` count regions; the covectors $\delta_j$ return as pull-backs when we come to metrics.
+# - {cite:t}`montufar2014` count regions. The covectors $\delta_j$ will return as pull-backs when the course comes to metrics.

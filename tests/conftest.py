@@ -32,9 +32,9 @@ def root() -> Path:
 
 @pytest.fixture
 def seed() -> int:
-    """A fresh seed, shown when the test fails; ``GDL_LAB_TEST_SEED`` repeats one."""
-    value = int(os.environ.get("GDL_LAB_TEST_SEED") or runtime.fresh_seed())
-    print(f"GDL_LAB_TEST_SEED={value}")
+    """A fresh seed, shown when the test fails; ``GDL_LAB_SEED`` repeats one."""
+    value = runtime.fresh_seed()
+    print(f"GDL_LAB_SEED={value}")
     return value
 
 

@@ -36,7 +36,7 @@ def a_net() -> FullyConnected:
 
 def drawn_regions() -> Picture:
     net = a_net()
-    return figures.regions({"one": (net, linear_regions(net)), "two": (net, linear_regions(net))}, **WORDS)
+    return figures.regions({"one": linear_regions(net), "two": linear_regions(net)}, **WORDS)
 
 
 POINTS, LABELS = torch.tensor([[0.0, 0.5], [0.5, -0.5], [-0.5, 0.0]]), torch.tensor([0, 1, 1])

@@ -204,14 +204,14 @@ def test_gain_two_keeps_the_size_of_a_signal_and_gain_one_halves_it_in_every_lay
 
 @pytest.mark.parametrize("gain", [1.0, 2.0, 3.0])
 def test_residual_layers_tend_to_a_finite_growth(gain: float) -> None:
-    sizes = spread(gain, depth=60, width=256, residual=True)
+    sizes = spread(gain, depth=60, width=256, kind="residual")
     assert float(sizes[-1]) == pytest.approx(math.exp(gain / 2), rel=0.12)
     assert float(sizes[30]) == pytest.approx(math.exp(gain / 4), rel=0.12)
 
 
 @pytest.mark.parametrize("gain", [0.3, 1.0, 9.0])
 def test_normalised_layers_have_mean_square_one(gain: float) -> None:
-    sizes = spread(gain, width=128, normalise=True)
+    sizes = spread(gain, width=128, kind="normalised")
     assert (sizes[1:] / sizes[1] - 1).abs().max() < 1e-12
 
 

@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from gdl_lab import runtime
 from gdl_lab.figures.notice import notice
 
@@ -37,15 +39,19 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Bound:
-    """A condition on a measured number: ``low ≤ value ≤ high``; ``text`` is how a reader sees it."""
+    """A condition on a measured number: ``low ≤ value ≤ high``; ``text`` is how a reader sees it.
+
+    ``judges`` is false for a number that is shown without being judged.
+    """
 
     text: str
     low: float = -math.inf
     high: float = math.inf
+    judges: bool = True
 
     def holds(self, value: float) -> bool:
-        """False for NaN, whatever the bound."""
-        return self.low <= value <= self.high
+        """Whether the value is within the bound; NaN never is, unless the bound does not judge."""
+        return not self.judges or self.low <= value <= self.high
 
 
 def at_most(x: float) -> Bound:
@@ -65,7 +71,7 @@ def within(centre: float, radius: float) -> Bound:
 
 def reported() -> Bound:
     """Measured and shown, with no bound: infinite and NaN values pass too."""
-    return Bound("reported")
+    return Bound("reported", judges=False)
 
 
 class ClaimFailed(AssertionError):
@@ -100,13 +106,15 @@ class Measured:
         }
 
     def __str__(self) -> str:
-        mark = "✓" if self.holds else "✗"
+        mark = "·" if not self.bound.judges else "✓" if self.holds else "✗"
         return f"{mark} {self.statement} {_number(self.value)} ({self._aside()})"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        kind, tone = ("gdl-claim gdl-claim-holds", "good") if self.holds else ("gdl-claim gdl-claim-fails", "bad")
+        outcome, tone = ("holds", "good") if self.holds else ("fails", "bad")
+        kind = f"gdl-claim gdl-claim-{outcome if self.bound.judges else 'reported'}"
+        tone = tone if self.bound.judges else "plain"
         return notice(kind, tone, self.statement, strong=_number(self.value), aside=self._aside())
 
     def _aside(self) -> str:
@@ -140,11 +148,12 @@ class Claim:
     def outcome(self, **arguments: Any) -> Measured:
         """Measure without raising when the bound does not hold."""
         began = time.perf_counter()
-        result = self.measure(**arguments)
+        with torch.random.fork_rng(devices=[]):  # a claim measured twice must not change what the next cell draws
+            result = self.measure(**arguments)
         seconds = time.perf_counter() - began
         extra = dict(result) if isinstance(result, Mapping) else {"value": result}
         value = float(extra.pop("value"))
-        holds = self.bound.text == "reported" or self.bound.holds(value)
+        holds = self.bound.holds(value)
         return Measured(
             self.id, self.talk, self.statement, value, self.bound, holds, seconds, runtime.current_profile(), extra
         )
@@ -207,6 +216,6 @@ def _place(function: Callable[..., Any]) -> tuple[str, str]:
 def _number(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if float(value).is_integer() and abs(value) < 1e6:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    if isinstance(value, int) and abs(value) >= 1e6:
+        return str(value)  # a seed, to be copied
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e6 else f"{value:.3g}"

@@ -4,7 +4,7 @@ Embedded and drawn sets need no network. MNIST is read from this machine when it
 the reader's back: ``gdl-lab data fetch mnist`` does that.
 """
 
-from gdl_lab.data.catalogue import CARDS, Card, Dataset, load, on_this_machine
-from gdl_lab.data.files import DataError, cache_dir, fetch
+from gdl_lab.data.catalogue import CARDS, Card, Dataset, fetch, load, on_this_machine
+from gdl_lab.data.files import DataError, cache_dir
 
 __all__ = ["CARDS", "Card", "DataError", "Dataset", "cache_dir", "fetch", "load", "on_this_machine"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gdl_lab.data import digits, drawn
-from gdl_lab.data.files import RemoteFile, find
+from gdl_lab.data import digits, drawn, files
+from gdl_lab.data.files import RemoteFile
 
-__all__ = ["CARDS", "Card", "Dataset", "load", "on_this_machine"]
+__all__ = ["CARDS", "Card", "Dataset", "fetch", "load", "on_this_machine"]
 
 SPLITS = ("train", "test")
 
@@ -33,11 +34,6 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.x)
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return int(self.y.max()) + 1
 
     def take(self, n: int, seed: int = 0) -> Dataset:
         """``n`` examples drawn without repetition; the same seed draws the same ones.
@@ -97,8 +93,7 @@ def load(name: str, split: str = "train", *, otherwise: str | None = None, **opt
         DataError: files are missing (and there is no ``otherwise``) or damaged.
     """
     for wanted in filter(None, (name, otherwise)):
-        if wanted not in CARDS:
-            raise ValueError(f"unknown data set {wanted!r}: expected one of {', '.join(CARDS)}")
+        _card(wanted)
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
     if otherwise is not None and not on_this_machine(name):
@@ -111,6 +106,29 @@ def load(name: str, split: str = "train", *, otherwise: str | None = None, **opt
     return Dataset(name, x, y)
 
 
+def fetch(name: str) -> list[Path]:
+    """Download the files of a data set into the cache, verified; files that are there already are only verified.
+
+    Returns:
+        Where they are; empty for a set that comes with the course.
+
+    Raises:
+        ValueError: unknown name.
+        DataError: no mirror served the right content, or the cache cannot be written.
+    """
+    return [files.fetch(name, file) for file in _card(name).files]
+
+
 def on_this_machine(name: str) -> bool:
-    """Whether a set can be loaded without a download (its files are there; they are verified on loading)."""
-    return all(find(name, file) is not None for file in CARDS[name].files)
+    """Whether a set can be loaded without a download (its files are there; they are verified on loading).
+
+    Raises:
+        ValueError: unknown name.
+    """
+    return all(files.find(name, file) is not None for file in _card(name).files)
+
+
+def _card(name: str) -> Card:
+    if name not in CARDS:
+        raise ValueError(f"unknown data set {name!r}: expected one of {', '.join(CARDS)}")
+    return CARDS[name]

@@ -6,7 +6,7 @@ import html
 
 __all__ = ["notice"]
 
-_TONES = {"good": ("✓", "#1a7f37"), "bad": ("✗", "#cf222e"), "hint": ("→", "#9a6700")}
+_TONES = {"good": ("✓", "#1a7f37"), "bad": ("✗", "#cf222e"), "hint": ("→", "#9a6700"), "plain": ("·", "#6e7781")}
 
 
 def notice(kind: str, tone: str, text: str, *, strong: str = "", aside: str = "") -> str:
@@ -14,7 +14,7 @@ def notice(kind: str, tone: str, text: str, *, strong: str = "", aside: str = ""
 
     Args:
         kind: CSS classes, such as ``"gdl-claim gdl-claim-holds"``.
-        tone: ``"good"``, ``"bad"`` or ``"hint"``: mark and colour, the mark so that colour is not needed.
+        tone: ``"good"``, ``"bad"``, ``"hint"`` or ``"plain"``: mark and colour, the mark so that colour is not needed.
         text, strong, aside: plain text, then a stressed part, then a subdued one.
     """
     mark, colour = _TONES[tone]

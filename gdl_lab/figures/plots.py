@@ -13,11 +13,12 @@ from torch import Tensor
 
 from gdl_lab.figures.picture import Picture, picture
 from gdl_lab.figures.style import Theme
-from gdl_lab.networks import FullyConnected, Region
+from gdl_lab.networks import Region
 
 __all__ = ["curves", "images", "plane", "regions"]
 
 MARKERS = "osD^vP"
+CLASSES = "^osDvP"  # triangles for class 0 and discs for class 1, as in the widgets
 DASHES = ("-", "--", "-.", ":")  # so that colour is never needed to tell two curves apart
 Series = Mapping[str, tuple[Any, Any]]
 
@@ -154,12 +155,13 @@ def plane(
                 ax.contour(_array(gx), _array(gy), values, levels=[level], colors=[theme.ink], linewidths=1.5)
         _scatter(ax, theme, points, labels)
         _square(ax, box)
+        _legend(figure, ax)
 
     return picture(draw, caption=caption, alt=alt, width=width, height=height)
 
 
 def regions(
-    nets: Mapping[str, tuple[FullyConnected, Sequence[Region]]],
+    nets: Mapping[str, Sequence[Region]],
     points: Tensor | None = None,
     labels: Tensor | None = None,
     *,
@@ -173,12 +175,12 @@ def regions(
 
     Args:
         level: the value that is shown white.
-        nets: title → (network, its regions from `gdl_lab.networks.linear_regions`), drawn side by side.
+        nets: title → the regions of a network from `gdl_lab.networks.linear_regions`, drawn side by side.
     """
 
     def draw(figure: Any, theme: Theme) -> None:
         axes = figure.subplots(1, len(nets), squeeze=False)[0]
-        for ax, (title, (_, parts)) in zip(axes, nets.items(), strict=True):
+        for ax, (title, parts) in zip(axes, nets.items(), strict=True):
             values = np.array([float((part.A @ part.corners.mean(0) + part.b)[0]) for part in parts])
             reach = np.abs(values - level).max() or 1.0
             ax.add_collection(
@@ -195,6 +197,7 @@ def regions(
             _scatter(ax, theme, points, labels)
             _square(ax, box)
             ax.set_title(title)
+        _legend(figure, axes[0])
 
     return picture(draw, caption=caption, alt=alt, width=min(9.0, size * len(nets)), height=size + 0.5)
 
@@ -208,12 +211,18 @@ def _scatter(ax: Any, theme: Theme, points: Tensor | None, labels: Tensor | None
         ax.scatter(
             *chosen.T,
             s=14,
-            marker=MARKERS[int(k)],
+            marker=CLASSES[int(k)],
             color=theme.cycle[int(k)],
             edgecolors=theme.ink,
             linewidths=0.4,
             label=f"class {k}",
         )
+
+
+def _legend(figure: Any, ax: Any) -> None:
+    handles, names = ax.get_legend_handles_labels()
+    if len(handles) > 1:
+        figure.legend(handles, names, loc="outside upper left", ncols=4)
 
 
 def _square(ax: Any, box: tuple[float, float, float, float]) -> None:

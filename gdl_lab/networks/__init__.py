@@ -8,17 +8,13 @@ from gdl_lab.networks.convolutional import (
     shift_equivariance_error,
     translate,
 )
-from gdl_lab.networks.fully_connected import (
-    FullyConnected,
-    count_parameters,
-    loss_and_gradients,
-    propagate_variance,
-    tent,
-)
+from gdl_lab.networks.depth import DeepNetwork, propagate_variance, tent
+from gdl_lab.networks.fully_connected import FullyConnected, count_parameters, loss_and_gradients
 from gdl_lab.networks.regions import Region, linear_regions
 
 __all__ = [
     "ConvolutionalNetwork",
+    "DeepNetwork",
     "FullyConnected",
     "GraphConvolution",
     "Region",

@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FullyConnected", "count_parameters", "loss_and_gradients", "propagate_variance", "tent"]
+__all__ = ["FullyConnected", "count_parameters", "loss_and_gradients"]
 
 
 class FullyConnected(nn.Module):
@@ -35,7 +35,7 @@ class FullyConnected(nn.Module):
             raise ValueError(f"expected the positive dimensions of input, hidden layers and output, got {list(widths)}")
         self.widths = tuple(widths)
         self.relu_on_output = relu_on_output
-        self.layers = nn.Sequential(*(nn.Linear(m, n) for m, n in pairwise(widths)))
+        self.layers = nn.ModuleList(nn.Linear(m, n) for m, n in pairwise(widths))
         for layer in self.linear_layers():
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
@@ -102,65 +102,3 @@ def loss_and_gradients(
         gradients.append((delta.T @ z, delta.sum(0)))
         upstream = delta @ w
     return residual.square().sum(), gradients[::-1]
-
-
-def propagate_variance(
-    depth: int,
-    *,
-    width: int = 256,
-    gain: float = 2.0,
-    normalise: bool = False,
-    residual: bool = False,
-    batch: int = 256,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    r"""Mean square of the activations after each of ``depth`` random ReLU layers.
-
-    Args:
-        gain: weights have variance gain/width; 2 keeps the mean square (He et al. 2015), other values multiply it by
-            gain/2 a layer.
-        normalise: bring every sample's activations to mean square 1 after each layer (layer normalisation without its
-            mean).
-        residual: layers are z ↦ z + V ReLU(Wz)/√depth, with V of variance 1/width, instead of z ↦ ReLU(Wz); the mean
-            square then grows by (1 + gain/(2·depth)) a layer, to e^(gain/2) in all.
-
-    Returns:
-        Shape ``(depth + 1,)``, float64, relative to the mean square of the input.
-    """
-
-    def random(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-    z = random(batch, width)
-    sizes = [z.square().mean()]
-    for _ in range(depth):
-        w = random(width, width) * (gain / width) ** 0.5
-        step = torch.relu(z @ w.T)
-        if residual:
-            v = random(width, width) / width**0.5
-            step = z + step @ v.T / depth**0.5
-        z = step
-        if normalise:
-            z = z / z.square().mean(1, keepdim=True).sqrt()
-        sizes.append(z.square().mean())
-    return torch.stack(sizes) / sizes[0]
-
-
-def tent(depth: int) -> FullyConnected:
-    r"""A network of width 2 that maps [0, 1] to a saw with 2^depth linear pieces: the tent map 2·min(x, 1−x), iterated.
-
-    A network of one hidden layer needs 2^depth − 1 units for as many pieces.
-
-    Source: Telgarsky (2016).
-    """
-    if depth < 1:
-        raise ValueError(f"depth is at least 1, got {depth}")
-    net = FullyConnected([1, *[2] * depth, 1]).double()
-    with torch.no_grad():
-        for j, layer in enumerate(net.linear_layers()):
-            # tent(x) = 2 relu(x) − 4 relu(x − ½); the next layer's two units read it and shift it
-            readout = torch.tensor([[1.0]]) if j == 0 else torch.tensor([[2.0, -4.0]])
-            last = j == depth
-            layer.weight.copy_(readout if last else readout.expand(2, -1))
-            layer.bias.copy_(torch.zeros(1) if last else torch.tensor([0.0, -0.5]))
-    return net

@@ -54,16 +54,18 @@ def linear_regions(net: FullyConnected, box: tuple[float, float, float, float] =
         downstream still cuts).
 
     Raises:
-        ValueError: the network has not two inputs, holds NaN, or the box is empty.
+        ValueError: not a `FullyConnected` network, one that has not two inputs or holds NaN, or the box is empty.
     """
     left, right, bottom, top = box
+    if not isinstance(net, FullyConnected):
+        raise ValueError(f"expected a FullyConnected network, got {type(net).__name__}")
     if net.widths[0] != 2:
         raise ValueError(f"expected a network with two inputs, got {net.widths[0]}")
     if not (-math.inf < left < right < math.inf and -math.inf < bottom < top < math.inf):
         raise ValueError(f"expected finite x_min < x_max and y_min < y_max, got {box}")
     corners = torch.tensor([[left, bottom], [right, bottom], [right, top], [left, top]], dtype=torch.float64)
     regions = [Region(corners, torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))]
-    weights = [(w.detach().double().cpu(), b.detach().double().cpu()) for w, b in net.weights()]
+    weights = [(w.detach().cpu().double(), b.detach().cpu().double()) for w, b in net.weights()]
     if not all(w.isfinite().all() and b.isfinite().all() for w, b in weights):
         raise ValueError("the network's weights hold NaN or infinity")
     for j, (w, b) in enumerate(weights):

@@ -13,6 +13,10 @@ WRONG: dict[str, list[tuple[str, str]]] = {
             "def answer(widths):\n    return sum(a * b for a, b in zip(widths, widths[1:])) + sum(widths)",
             "input layer has no bias",
         ),
+        (
+            "def answer(widths):\n    return sum(a * b for a, b in zip(widths, widths[1:])) + sum(widths[1:-1])",
+            "biases of the last layer",
+        ),
         ("def answer(widths):\n    return sum(a * b + 1 for a, b in zip(widths, widths[1:]))", "bias is a vector"),
     ],
     "backprop": [
@@ -45,7 +49,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ),
         (
             "import torch\ndef answer(m, n, generator):\n    return torch.randn(m, n, generator=generator) * 2 / n",
-            "2/n is the variance",
+            "standard deviation is 2/n",
         ),
         (
             "import torch\ndef answer(m, n, generator):\n    return torch.randn(m, n, generator=generator) * (2 / m) ** 0.5",
