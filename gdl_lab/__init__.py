@@ -4,7 +4,6 @@ import os
 
 __version__ = "0.1.0"
 
-# Idle OpenMP threads spin by default. Our matrices are small: on two cores, with a browser beside the kernel, the
-# spinning made training ten times
-# slower. It is read when PyTorch loads; notebooks inherit it from `gdl-lab open`.
+# Idle OpenMP threads spin by default. Our matrices are small: on two cores, with other work beside, the spinning made
+# training ten times slower. It is read when PyTorch loads; notebooks inherit it from `gdl-lab open`.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -37,7 +37,7 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "widgets" / "square.js").write_text("export default {}")
     (package / "notes.txt").write_text("not code")
     monkeypatch.setattr(running, "PACKAGE", package)
-    monkeypatch.setattr(running, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setenv("GDL_LAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("GDL_LAB_DATA", str(tmp_path / "data sets"))
     for name in ("data/checkpoints/flow.safetensors", "data/results/sweep.csv", "data sets/mnist/images"):
         (tmp_path / name).parent.mkdir(parents=True)
@@ -92,8 +92,8 @@ def test_chapters_stand_in_reading_order(tmp_path: Path) -> None:
         "gdl_lab/claims/talk_map.yml",
         "data/checkpoints/flow.safetensors",
         "data/results/sweep.csv",
-        "data sets/mnist/images",
-        "cache/celeba/faces",
+        "data sets/mnist/train-images-idx3-ubyte.gz",
+        "cache/mnist/t10k-labels-idx1-ubyte",
     ],
 )
 def test_a_change_makes_it_run_again(course: Path, name: str) -> None:

@@ -263,6 +263,15 @@ def test_a_mistyped_line_is_explained(gdl: Gdl, arguments: tuple[str, ...], said
     assert "Traceback" not in outcome.err
 
 
+def raising(reason: Exception) -> Callable[..., Any]:
+    """A function that raises."""
+
+    def raises(*_: object, **__: object) -> None:
+        raise reason
+
+    return raises
+
+
 def enter_raising(reason: Exception) -> None:
     @claim("third.raises", talk="deep-learning", bound=reported())
     def raises() -> float:
@@ -280,19 +289,21 @@ def enter_raising(reason: Exception) -> None:
         (ValueError("expected 2, got 3"), "gdl-lab: expected 2, got 3"),
     ],
 )
-@pytest.mark.usefixtures("small_ledger")
-def test_an_error_is_one_sentence_that_says_how_to_see_more(gdl: Gdl, reason: Exception, said: str) -> None:
-    enter_raising(reason)
-    outcome = gdl("claims", "third.")
+def test_an_error_is_one_sentence_that_says_how_to_see_more(
+    gdl: Gdl, reason: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "find_root", raising(reason))
+    outcome = gdl("bench")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.splitlines()[-1] == said
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.usefixtures("small_ledger")
-@pytest.mark.parametrize("arguments", [("--debug", "claims", "third."), ("claims", "third.", "--debug")])
-def test_debug_shows_where_an_error_arose(gdl: Gdl, arguments: tuple[str, ...]) -> None:
-    enter_raising(ZeroDivisionError("division by zero"))
+@pytest.mark.parametrize("arguments", [("--debug", "bench"), ("bench", "--debug")])
+def test_debug_shows_where_an_error_arose(
+    gdl: Gdl, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "find_root", raising(ZeroDivisionError("division by zero")))
     outcome = gdl(*arguments)
     assert "Traceback" in outcome.err
     assert "in raises" in outcome.err
@@ -386,6 +397,17 @@ def test_the_table_has_a_line_for_every_claim(gdl: Gdl) -> None:
 
 
 @pytest.mark.usefixtures("small_ledger")
+def test_a_claim_that_cannot_be_measured_does_not_hide_the_others(gdl: Gdl) -> None:
+    enter_raising(ZeroDivisionError("division by zero"))
+    outcome = gdl("claims", "--json")
+    rows = {row["id"]: row for row in json.loads(outcome.out)}
+    assert outcome.code == 1
+    assert rows["third.raises"]["holds"] is False
+    assert rows["first.holds"]["holds"] is True
+    assert "third.raises could not be measured: ZeroDivisionError: division by zero" in outcome.err
+
+
+@pytest.mark.usefixtures("small_ledger")
 def test_the_environment_chooses_the_profile_where_the_line_does_not(gdl: Gdl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GDL_LAB_PROFILE", "full")
     assert "profile full" in gdl("claims").err
@@ -442,7 +464,8 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.usefixtures("bare")
-def test_the_list_says_what_is_here_and_how_to_get_the_rest(gdl: Gdl) -> None:
+def test_the_list_says_what_is_here_and_how_to_get_the_rest(gdl: Gdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.console, "width", 400)
     shown = gdl("data", "list")
     assert shown.code == 0
     lines = {name: next(line for line in shown.out.splitlines() if f" {name} " in line) for name in CARDS}
@@ -574,7 +597,9 @@ def test_all_parts_run_in_smoke_and_offline(
     assert outcome.code == 0
     assert [command[:3] for command in calls.started] == [[sys.executable, "-m", "pytest"]] * 3
     units, notebooks, pages = (command[3:] for command in calls.started)
-    assert units == ["tests", "--ignore=tests/browser"]
+    assert units[:2] == ["tests", "--ignore=tests/browser"]
+    assert "loadfile" in units  # a notebook's cells need one kernel
+    assert "loadfile" in notebooks
     assert {"--nbval-lax", "notebooks"} <= set(notebooks)
     assert pages[0] == "tests/browser"
     for settings in calls.settings:
@@ -592,7 +617,9 @@ def test_all_parts_run_in_smoke_and_offline(
 def test_fast_leaves_out_what_is_slow(gdl: Gdl, calls: Calls) -> None:
     gdl("test", "--fast")
     (command,) = calls.started
-    assert command[3:] == ["tests", "--ignore=tests/browser", "-m", "not slow"]
+    assert command[3:5] == ["tests", "--ignore=tests/browser"]
+    assert command[-2:] == ["-m", "not slow"]
+    assert "leave --part out" in gdl("test", "--fast", "--part", "pages").err
 
 
 def test_parts_can_be_chosen(gdl: Gdl, calls: Calls) -> None:

@@ -54,7 +54,7 @@ def build(
     # -E reads every page anew: Sphinx repeats no warning for a page that it read before, and a second try would pass.
     options = ["-b", "html", "-W", "--keep-going", "-E", "-q", "--no-color"]
     folders = ["-c", str(root / "book"), "-d", str(root / "_build" / "doctrees" / profile), str(source), str(fresh)]
-    result = subprocess.run([sys.executable, "-m", "sphinx", *options, *folders], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-m", "sphinx", *options, *folders], capture_output=True, encoding="utf-8")
     if result.returncode:
         raise BookError(f"Sphinx found fault with the pages:\n{(result.stderr or result.stdout).strip()}")
     put_in_place(fresh, target)

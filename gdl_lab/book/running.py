@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,34 +16,42 @@ import torch
 from gdl_lab import runtime
 from gdl_lab.book.checkout import PACKAGE, BookError, needed
 from gdl_lab.book.notebook import Notebook, read, source_of, tags_of
-from gdl_lab.data import cache_dir
+from gdl_lab.data import CARDS
+from gdl_lab.data.files import find
 
 __all__ = ["Say", "environment", "execute", "ingredients"]
 
 Say = Callable[[str], None]
+LIBRARIES = ("anywidget", "ipykernel", "ipywidgets", "matplotlib", "numpy", "scikit-learn", "scipy", "torch")
 
 
 def ingredients(notebook: Path, profile: str) -> dict[str, str]:
     """All that the outputs of a chapter depend on, by name: a cached run is good while none of it changes.
 
     The notebook counts by its cells, not by its outputs; the package and what is stored under ``data/`` by content;
-    data sets, which may be large, by name and size.
+    data sets, which may be large, by name and size. Chapter 00 also reads where the other chapters have their anchors.
     """
     root = notebook.resolve().parent.parent
     cells = [(cell["cell_type"], source_of(cell), tags_of(cell)) for cell in read(notebook)["cells"]]
     found = {
         "profile": profile,
         "cells": _sha256(json.dumps(cells).encode()),
-        **{name: importlib.metadata.version(name) for name in ("anywidget", "ipywidgets", "numpy", "torch")},
+        "python": platform.python_version(),
+        "device": str(runtime.choose_device()),
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
     }
+    if notebook.stem.startswith("00"):
+        for path in sorted(notebook.resolve().parent.glob("*.py")):
+            found[path.name] = _sha256(path.read_bytes())
     for path in _files(PACKAGE):
         if path.suffix in {".py", ".js", ".css", ".yml"}:
             found[f"gdl_lab/{path.relative_to(PACKAGE).as_posix()}"] = _sha256(path.read_bytes())
     for path in (*_files(root / "data" / "checkpoints"), *_files(root / "data" / "results")):
         found[path.relative_to(root).as_posix()] = _sha256(path.read_bytes())
-    for folder in filter(None, (os.environ.get("GDL_LAB_DATA"), str(cache_dir()))):
-        for path in _files(Path(folder)):
-            found[f"data set {path.relative_to(folder).as_posix()}"] = str(path.stat().st_size)
+    for name, card in CARDS.items():
+        for file in card.files:
+            path = find(name, file)
+            found[f"data set {name}/{file.name}"] = "absent" if path is None else str(path.stat().st_size)
     return found
 
 

@@ -46,7 +46,7 @@ def javascript(root: Path | None = None) -> Path:
     recipe = json.dumps([SCRIPTS, REQUIRE_PATHS]).encode()
     key = hashlib.sha256(lock.read_bytes() + anywidget.read_bytes() + recipe).hexdigest()
     stamp = vendor / "key.txt"
-    if stamp.is_file() and stamp.read_text() == key:
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == key:
         return vendor
 
     modules = _npm_ci(root)
@@ -63,8 +63,8 @@ def javascript(root: Path | None = None) -> Path:
         if font.suffix in {".woff", ".woff2", ".ttf"}:
             shutil.copyfile(font, fresh / ICON_FONTS / font.name)
     shutil.copyfile(anywidget, fresh / "anywidget.js")
-    (fresh / "require-paths.js").write_text(REQUIRE_PATHS)
-    (fresh / "key.txt").write_text(key)
+    (fresh / "require-paths.js").write_text(REQUIRE_PATHS, encoding="utf-8")
+    (fresh / "key.txt").write_text(key, encoding="utf-8")
     put_in_place(fresh, vendor)
     return vendor
 
@@ -81,7 +81,7 @@ def _npm_ci(root: Path) -> Path:
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(root / "book" / name, workshop / name)
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    result = subprocess.run(command, cwd=workshop, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=workshop, capture_output=True, encoding="utf-8")
     if result.returncode:
         raise BookError(f"npm could not install what book/package-lock.json lists:\n{result.stderr.strip()}")
     return workshop / "node_modules"

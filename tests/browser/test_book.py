@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import pytest
 from gdl_lab import book
 
 from . import driver, stand_in
-from .conftest import OpenPage
+from .conftest import OpenPage, without_browser
 from .driver import Watched
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A small book that uses everything, and the course's own; kernels run offline while they are built."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IPYTHONDIR", str(ROOT / "tests" / "offline"))
+        if shutil.which("npm") is None:
+            without_browser("Node is not installed: the book was neither built nor checked")
         book.javascript(ROOT)
         if request.param == "stand-in":
             root = stand_in.write_checkout(tmp_path_factory.mktemp("book"), ROOT)
