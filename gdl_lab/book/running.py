@@ -50,8 +50,8 @@ def ingredients(notebook: Path, profile: str) -> dict[str, str]:
         found[path.relative_to(root).as_posix()] = _sha256(path.read_bytes())
     for name, card in CARDS.items():
         for file in card.files:
-            path = find(name, file)
-            found[f"data set {name}/{file.name}"] = "absent" if path is None else str(path.stat().st_size)
+            copy = find(name, file)
+            found[f"data set {name}/{file.name}"] = "absent" if copy is None else str(copy.stat().st_size)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from gdl_lab.exercises.verdict import checker, close, expect
 from gdl_lab.networks import correlate, translate
@@ -16,16 +17,33 @@ __all__ = ["blurred_stride", "equivariance_error", "parameters", "row_of_w", "sl
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+class _Convolutions(TorchFunctionMode):
+    """Notes whether a convolution of PyTorch's is called, or `F.unfold`, which cuts out the windows of one."""
+
+    seen = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        self.seen |= "conv" in name or func is F.unfold
+        return func(*args, **(kwargs or {}))
 
 
 @checker("One weighted sum for each place where the window fits: this is the talk's layer before b and σ.")
 def sliding_filter(f: Any) -> None:
     """``sliding_filter(kernel, f)``: κ of shape (m, n, k, k) over f of shape (n, h, w) → (m, h−k+1, w−k+1)."""
     kernel, picture = _random(2, 3, 3, 3), _random(3, 6, 8, seed=1)
-    given = torch.as_tensor(f(kernel, picture))
+    with _Convolutions() as convolutions:
+        given = torch.as_tensor(f(kernel, picture))
+    expect(not convolutions.seen, "That is PyTorch's convolution: write the sum yourself.")
     wanted = correlate(kernel, picture[None])[0]
     shape = tuple(given.shape)
+    expect(
+        shape not in ((4, 6), (1, 4, 6)),
+        "Only one output channel is left of two: κ(y−x) is a matrix, and z(x) has a component for each of its m rows.",
+    )
     expect(
         shape != (2, 3, 4, 6),
         "A value for every input channel is left: κ(y−x) is a matrix, and κ(y−x)·f(y) sums over its n columns.",
@@ -44,6 +62,10 @@ def sliding_filter(f: Any) -> None:
         "Your kernel lies upside down: that is κ(x−y), the convolution of mathematics. The talk has κ(y−x).",
     )
     expect(
+        not any(close(given, correlate(kernel.flip(axis), picture[None])[0]) for axis in (-2, -1)),
+        "One axis of your kernel is turned over, the other is right.",
+    )
+    expect(
         not close(given, correlate(kernel.mT, picture[None])[0]),
         "Rows and columns of the kernel are exchanged: entry [i, j] belongs i steps down and j to the right.",
     )
@@ -52,8 +74,10 @@ def sliding_filter(f: Any) -> None:
         "Only the first input channel arrives at the output.",
     )
     expect(
-        close(given, wanted, 1e-9), "Not yet: for x in the corner, the sum is over the first 3×3 pixels. Start there."
+        not any(close(given, wanted / terms) for terms in (3, 9, 27)),
+        "You take a mean: κ holds the weights already, and (κ∗f)(x) is their sum.",
     )
+    expect(close(given, wanted), "Not yet: for x in the corner, the sum is over the first 3×3 pixels. Start there.")
 
 
 @checker("A row of W is the kernel, laid flat around x. Every row holds the same numbers: the constraint.")
@@ -87,15 +111,13 @@ def row_of_w(f: Any) -> None:
             close(given, wanted) or not wraps,
             "At the border your window wraps around to the other side. With zero padding, what hangs over is cut off.",
         )
-        expect(
-            close(given, wanted, 1e-9), f"Not yet, for x = {x}: W[x, y] = κ(y−x) where y−x lies in the window, else 0."
-        )
+        expect(close(given, wanted), f"Not yet, for x = {x}: W[x, y] = κ(y−x) where y−x lies in the window, else 0.")
 
 
 @checker("The window and the channels count, the picture does not.")
 def parameters(f: Any) -> None:
     """``parameters(n, m, k)`` → number of parameters of a layer with n channels in, m out and k×k kernels."""
-    for n, m, k in ((3, 16, 3), (16, 16, 5), (2, 4, 7)):
+    for n, m, k in ((2, 4, 7), (16, 16, 5), (3, 16, 3)):
         given = f(n, m, k)
         weights = m * n * k * k
         said = f"From {n} to {m} channels with {k}×{k} kernels you count {given}"
@@ -103,6 +125,10 @@ def parameters(f: Any) -> None:
         expect(given != weights + 1, f"{said}: one bias in all. b is a vector: how many components has z(x)?")
         expect(
             given != m * (k * k + 1), f"{said}: one window for each output. But f(y) has {n} components; κ is a matrix."
+        )
+        expect(
+            n == m or given != weights + n,
+            f"{said}: one bias for each input channel. b is added to what comes out.",
         )
         expect(given != m * n * (k * k + 1), f"{said}: a bias for each pair of channels. z has one for each output.")
         expect(given != m * (n * k + 1), f"{said}: as if the window were a line.")
@@ -128,7 +154,7 @@ def equivariance_error(f: Any) -> None:
     first, wanted = broken(translate(signal, a)), size(broken(translate(signal, a)) - translate(broken(signal), a))
 
     def is_it(value: float) -> bool:
-        return math.isclose(given, value, rel_tol=1e-9)
+        return math.isclose(given, value, rel_tol=1e-4)
 
     expect(
         not is_it(size(first - broken(signal))),
@@ -139,6 +165,12 @@ def equivariance_error(f: Any) -> None:
         and not is_it(size(first - translate(broken(signal), back))),
         "The two shifts go opposite ways: T_a is on both sides.",
     )
+    across = translate(signal, (a[1], a[0]))
+    expect(
+        not is_it(size(broken(across) - translate(broken(signal), a)))
+        and not is_it(size(broken(across) - translate(broken(signal), (a[1], a[0])))),
+        "Rows and columns of the shift are exchanged: a = (rows, columns), and columns are the last axis.",
+    )
     expect(
         not is_it(size(translate(signal, a) - signal)) and not is_it(float((translate(signal, a) - signal).norm())),
         "The layer plays no part in your number.",
@@ -148,8 +180,19 @@ def equivariance_error(f: Any) -> None:
         "This is ‖…‖ alone. A kernel 100 times larger makes it 100 times larger: divide by the size of the output.",
     )
     expect(not is_it(wanted**2), "Your error is squared: leave the square root in the norm.")
-    expect(abs(on_intact) < 1e-9, f"For a layer on the torus the error is 0; yours is {on_intact:.2g}.")
-    expect(is_it(wanted), f"For a layer with zero padding expect {wanted:.4f}, you get {given:.4f}.")
+    difference, output = first - translate(broken(signal), a), broken(signal)
+    expect(
+        not is_it(wanted * float(output.norm() / signal.norm())),
+        "You divide by the size of f. How large the output is depends on the layer: divide by that.",
+    )
+    expect(
+        not is_it(float(difference.abs().sum() / output.abs().sum()))
+        and not is_it(float(difference.abs().max() / output.abs().max()))
+        and not is_it(float((difference / output).abs().mean())),
+        "That is another norm: ‖z‖ is the root of the sum of squares.",
+    )
+    expect(abs(on_intact) < 1e-5, "A layer with circular padding commutes with shifts. Your error for it is not 0.")
+    expect(is_it(wanted), "Not yet: look at layer(T_a f) − T_a layer(f) as a picture; with zero padding it is a frame.")
 
 
 @checker("Blur, then thin out: the layer keeps its stride, and much less of its output depends on odd and even.")
@@ -195,7 +238,7 @@ def blurred_stride(f: Any) -> None:
         "All channels come out alike: you mix them. Every channel is blurred by itself.",
     )
     expect(
-        close(given, blur(z)[..., ::2, ::2], 1e-6),
+        close(given, blur(z)[..., ::2, ::2]),
         "Not yet: try a picture that is 1 at one pixel; the window [1 2 1]ᵀ[1 2 1]/16 must appear around it.",
     )
 

@@ -5,6 +5,8 @@ from gdl_lab.networks.convolutional import (
     GraphConvolution,
     constrained_weights,
     correlate,
+    count_multiplications,
+    influence,
     shift_equivariance_error,
     translate,
 )
@@ -20,7 +22,9 @@ __all__ = [
     "Region",
     "constrained_weights",
     "correlate",
+    "count_multiplications",
     "count_parameters",
+    "influence",
     "linear_regions",
     "loss_and_gradients",
     "propagate_variance",

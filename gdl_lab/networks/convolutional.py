@@ -11,19 +11,22 @@ Source: Gerken, slides on convolutional networks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from math import floor
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 __all__ = [
     "ConvolutionalNetwork",
     "GraphConvolution",
     "constrained_weights",
     "correlate",
+    "count_multiplications",
+    "influence",
     "shift_equivariance_error",
     "translate",
 ]
@@ -183,7 +186,7 @@ def translate(f: Tensor, shift: tuple[int, int]) -> Tensor:
 
 
 def shift_equivariance_error(
-    layer: Callable[[Tensor], Tensor], f: Tensor, shift: tuple[int, int], *, stride: int = 1, margin: int = 0
+    layer: Callable[[Tensor], Tensor], f: Tensor, shift: tuple[int, int], *, stride: int | None = 1, margin: int = 0
 ) -> float:
     r"""Relative size of layer(T_a f) − T_{a/stride} layer(f).
 
@@ -192,6 +195,7 @@ def shift_equivariance_error(
         f: pictures.
         shift: the translation a, in input pixels.
         stride: input pixels to an output pixel; where it does not divide a, the nearest output shift, halves up.
+            ``None`` tries all shifts of the output and keeps the best.
         margin: leave out this many output pixels along each side, where the border is felt.
 
     Returns:
@@ -202,15 +206,40 @@ def shift_equivariance_error(
     """
     out = layer(f)
     shifted_first = layer(translate(f, shift))
-    shifted_last = translate(out, (floor(shift[0] / stride + 0.5), floor(shift[1] / stride + 0.5)))
-    inside = slice(margin, -margin or None)
-    difference = (shifted_first - shifted_last)[..., inside, inside]
-    size = out[..., inside, inside].norm()
-    if difference.numel() == 0:
+    inside = (..., *[slice(margin, -margin or None)] * 2)
+    size = out[inside].norm()
+    if out[inside].numel() == 0:
         raise ValueError(f"a margin of {margin} leaves nothing of an output of shape {tuple(out.shape)}")
     if size == 0:
         raise ValueError("the layer's output vanishes: its relative error is not defined")
-    return float((difference.norm() / size).detach())
+    if stride is None:
+        candidates = list(product(range(out.shape[-2]), range(out.shape[-1])))
+    else:
+        candidates = [(floor(shift[0] / stride + 0.5), floor(shift[1] / stride + 0.5))]
+    differences = [(shifted_first - translate(out, b))[inside].norm() for b in candidates]
+    return float((torch.stack(differences).min() / size).detach())
+
+
+def influence(net: ConvolutionalNetwork, f: Tensor) -> Tensor:
+    """How much each input pixel moves the feature maps at the middle pixel: mean square of the gradient of their sum.
+
+    Args:
+        f: pictures, shape ``(batch, n, height, width)``, over which the mean is taken.
+
+    Returns:
+        Shape ``(height, width)``.
+    """
+    f = f.detach().requires_grad_()
+    z = net.features(f)
+    (gradient,) = torch.autograd.grad(z[..., z.shape[-2] // 2, z.shape[-1] // 2].sum(), f)
+    return gradient.square().mean((0, 1))
+
+
+def count_multiplications(net: nn.Module, x: Tensor) -> int:
+    """Multiplications that the network's convolutions and matrix products do for the input ``x``."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:  # it counts a multiplication and an addition
+        net(x)
+    return int(counter.get_total_flops()) // 2
 
 
 def _pad(f: Tensor, r: int, padding: str) -> Tensor:

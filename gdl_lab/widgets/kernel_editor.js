@@ -119,10 +119,10 @@ function render({ model, el }) {
     { name: `kernel_${k}`, label: `kernel entry ${place}`, min: -9, max: 9, step: 0.25 },
     (value) => stage.put({ kernel: model.get("kernel").map((old, i) => (i === k ? value : old)) })));
   const most = (size) => Math.min(6, Math.floor(size / 2));
-  const dx = stage.slider({ name: "dx", label: "shift right", min: -most(columns), max: most(columns), step: 1 },
-    (value) => stage.put({ dx: value }));
   const dy = stage.slider({ name: "dy", label: "shift down", min: -most(rows), max: most(rows), step: 1 },
     (value) => stage.put({ dy: value }));
+  const dx = stage.slider({ name: "dx", label: "shift right", min: -most(columns), max: most(columns), step: 1 },
+    (value) => stage.put({ dx: value }));
   const stride = stage.select({ name: "stride", label: "stride", options: [1, 2, 3].map((s) => [s, s]) },
     (value) => stage.put({ stride: Number(value) }));
   const padding = stage.select({ name: "padding", label: "padding", options: [["circular", "circular"], ["zeros", "zeros"]] },
@@ -130,10 +130,10 @@ function render({ model, el }) {
   const relu = stage.checkbox({ name: "relu", label: "ReLU" }, (value) => stage.put({ relu: value }));
   const pool = stage.checkbox({ name: "pool", label: "2 × 2 max pooling" }, (value) => stage.put({ pool: value }));
   const { list, tell } = stage.readout([
-    ["equivariance error", "‖conv(shift x) − shift(conv x)‖ / ‖conv x‖ over the whole output"],
+    ["equivariance error", "‖layer(T f) − T layer(f)‖ / ‖layer(f)‖ over the whole output"],
     ["in the interior", "the same, over the pixels that neither the border nor the wrap-around has reached"],
     ["output", "its size, and how many of its pixels are in the interior"],
-    ["shift of the output", "the shift of the picture divided by the stride; pooling doubles the stride"],
+    ["shift of the output", "(down, right): the shift of the picture divided by the stride; pooling doubles the stride"],
   ]);
 
   // --- the pictures
@@ -151,7 +151,7 @@ function render({ model, el }) {
     element("div", { class: "gdl-trio" },
       stage.group("Kernel κ", preset.row, element("div", { class: "gdl-matrix" }, ...entries.map((e) => e.control))),
       element("div", { class: "gdl-panel" },
-        stage.group("Picture and shift", image.row, dx.row, dy.row),
+        stage.group("Picture and shift", image.row, dy.row, dx.row),
         stage.group("Layer", stride.row, padding.row, element("div", { class: "gdl-checks" }, relu.row, pool.row))),
       list));
 
@@ -179,18 +179,18 @@ function render({ model, el }) {
       percent(numbers.error),
       numbers.interior_pixels ? percent(numbers.interior_error) : "no pixel is left",
       `${after.rows} × ${after.columns} pixels, ${numbers.interior_pixels} inside`,
-      `(${short(numbers.shift_x)}, ${short(numbers.shift_y)})`
-        + (rounded ? `, rounded from (${short(settings.dx / step)}, ${short(settings.dy / step)})` : ""),
+      `(${short(numbers.shift_y)}, ${short(numbers.shift_x)})`
+        + (rounded ? `, rounded from (${short(settings.dy / step)}, ${short(settings.dx / step)})` : ""),
     ], numbers, settings);
 
     const top = Math.max(...[now.after, now.before].flatMap(({ values: v }) => Array.from(v, Math.abs))) || 1;
     const most = Math.max(...now.difference.values.map(Math.abs)) || 1;
-    const by = `(${short(settings.dx)}, ${short(settings.dy)})`;
+    const by = `(${short(settings.dy)}, ${short(settings.dx)})`; // (rows, columns), the order of the chapter
     const [low, high] = [Math.min(0, ...values), Math.max(1e-9, ...values)];
     const looks = {
-      shifted: [`x, shifted by ${by}`, `dark ${short(low, 2)} to yellow ${short(high, 2)}`, SEQUENTIAL, [low, high]],
-      after: ["conv(shift x)", `colours ±${format(top)}`, DIVERGING, [-top, top]],
-      before: ["shift(conv x)", `colours ±${format(top)}`, DIVERGING, [-top, top]],
+      shifted: [`f, shifted by ${by}`, `dark ${short(low, 2)} to yellow ${short(high, 2)}`, SEQUENTIAL, [low, high]],
+      after: ["layer(T f)", `colours ±${format(top)}`, DIVERGING, [-top, top]],
+      before: ["T layer(f)", `colours ±${format(top)}`, DIVERGING, [-top, top]],
       difference: ["their difference", numbers.error ? `colours ±${format(most)}` : "zero everywhere", DIVERGING, [-most, most]],
     };
     for (const { name, canvas, title, range } of pictures) {

@@ -31,7 +31,7 @@ ENTRY = 9.0  # largest entry of the kernel, in size
 
 
 class KernelEditor(Widget):
-    """A picture x, its shift, and both orders of shift and convolution side by side, with their difference.
+    """A picture f, its shift, and both orders of shift and convolution side by side, with their difference.
 
     The convolution is the talk's ``z(x) = Σ_y κ(y - x) f(y)``, torch's ``conv2d``, with one ring of padding. Pictures
     shift circularly: dx to the right, dy down. A layer of stride s turns a shift by dx into one by dx / s, rounded to
@@ -105,8 +105,8 @@ class KernelEditor(Widget):
         """The numbers beside the pictures, by torch in float64; arguments default to the present traits.
 
         Returns:
-            ``error`` = ‖conv(shift x) - shift(conv x)‖ / ‖conv x‖ over the whole output (the numerator alone if
-            conv x = 0); ``interior_error``, the same with the numerator over the pixels that neither the border nor
+            ``error`` = ‖layer(T f) - T layer(f)‖ / ‖layer(f)‖ over the whole output (the numerator alone if
+            layer(f) = 0); ``interior_error``, the same with the numerator over the pixels that neither the border nor
             the wrap-around of the shifts has reached; ``pixels`` and ``interior_pixels``, their numbers; ``shift_x``
             and ``shift_y``, the shift of the output.
         """

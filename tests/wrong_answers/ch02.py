@@ -22,8 +22,9 @@ WRONG: dict[str, list[tuple[str, str]]] = {
             "sums over its n columns",
         ),
         (
-            "import torch\nfrom torch.nn import functional as F\n"
-            "def answer(kernel, f):\n    return F.conv2d(f[None], kernel, padding=1)[0]",
+            "from torch.nn import functional as F\n"
+            f"def answer(kernel, f):\n    f = F.pad(f, (1, 1, 1, 1))\n{_UNFOLD}"
+            "    return (kernel[:, :, None, None] * windows[None]).sum((1, 4, 5))",
             "there is no padding",
         ),
         (
