@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "gdl_lab"
 
-SERVICE = ("runtime", "data", "training", "sweep")
+SERVICE = ("runtime", "data", "training", "checkpoints", "sweep")
 # In this order: a maths room may import the ones before it.
 MATHS = (
     "networks", "manifold", "flows", "metric", "counterfactuals", "symmetry", "sphere", "bundles", "lattice",

@@ -1,0 +1,67 @@
+"""Checkpoints as safetensors: weights, and in the metadata the architecture and a digest; nothing in it can run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gdl_lab.training import CheckpointError
+
+__all__ = ["read", "write"]
+
+
+def write(path: str | Path, weights: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> None:
+    """Write ``weights`` and a JSON-able ``architecture`` under another name and rename, so never half a file.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    path = Path(path)
+    tensors = {name: w.detach().cpu().contiguous().clone() for name, w in weights.items()}
+    metadata = {"architecture": json.dumps(architecture), "digest": _digest(tensors)}
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, metadata)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as reason:
+        raise CheckpointError(f"cannot write the checkpoint {path} ({reason}): choose another place") from None
+
+
+def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and architecture of a file that `write` made.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or was made by something else.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"there is no checkpoint {path}: check the name, or make it anew")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
+    except (OSError, SafetensorError) as reason:
+        raise CheckpointError(f"{path} is not a readable safetensors file ({reason}): make it anew") from None
+    try:
+        architecture = json.loads(metadata["architecture"])
+        digest = metadata["digest"]
+    except (KeyError, json.JSONDecodeError):
+        raise CheckpointError(f"{path} does not say which flow it holds: it was not written by `save`") from None
+    if digest != _digest(weights):
+        raise CheckpointError(f"{path} is damaged, its weights are not those that were saved: make it anew")
+    return weights, architecture
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].numpy().tobytes())
+    return digest.hexdigest()
