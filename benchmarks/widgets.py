@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from playwright.sync_api import sync_playwright
 
-from gdl_lab.widgets import KernelEditor, LinearRegions
+from gdl_lab.widgets import DimensionEstimate, KernelEditor, LinearRegions
 from tests.browser import driver
 
 CASES = {
@@ -17,6 +17,7 @@ CASES = {
     "LinearRegions, widths (8, 8, 8)": lambda: LinearRegions(widths=(8, 8, 8)),
     "KernelEditor, 8 × 8": KernelEditor,
     "KernelEditor, 64 × 64": lambda: KernelEditor([[[float((r * c) % 7) for c in range(64)] for r in range(64)]]),
+    "DimensionEstimate, 600 points in R¹²": lambda: DimensionEstimate(n=600, ambient=12, noise=0.05),
 }
 
 

@@ -12,12 +12,14 @@ import traitlets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gdl_lab.manifold import CHARTS
 from gdl_lab.runtime import fresh_seed
-from gdl_lab.widgets import KernelEditor, LinearRegions, Widget, bundle, stage
+from gdl_lab.widgets import DimensionEstimate, KernelEditor, LinearRegions, Widget, bundle, stage
+from gdl_lab.widgets.dimension import draw, uniform
 from gdl_lab.widgets.kernel_editor import PRESETS, digits
 from gdl_lab.widgets.linear_regions import disc, regions
 
-MODULES = ("linear_regions", "kernel_editor")
+MODULES = ("linear_regions", "kernel_editor", "dimension")
 POINTS, LABELS = [[0.5, 0.5], [-0.5, 0.0]], [1.0, -1.0]
 
 
@@ -45,7 +47,7 @@ def test_a_bundle_refuses_what_a_page_can_not_load(tmp_path: Any, monkeypatch: p
         stage.bundle("wrong")
 
 
-@pytest.mark.parametrize("widget", [LinearRegions(), KernelEditor()], ids=repr)
+@pytest.mark.parametrize("widget", [LinearRegions(), KernelEditor(), DimensionEstimate()], ids=repr)
 def test_a_widget_prints_without_addresses_and_can_be_made_anew(widget: Widget) -> None:
     assert re.fullmatch(r"\w+\([^@]*\)", repr(widget))
     assert "0x" not in repr(widget)
@@ -238,3 +240,67 @@ def test_pictures_may_be_tensors_of_any_float_kind() -> None:
     one, two = KernelEditor(pictures), KernelEditor(pictures.double().numpy())
     assert one.images == two.images
     assert len(digits()[1]) == KernelEditor().shape[0]
+
+
+# --- dimension estimate
+
+
+@pytest.mark.parametrize("shape", CHARTS)
+def test_exact_points_show_the_truth_and_noise_hides_it(shape: str) -> None:
+    widget = DimensionEstimate(shape=shape, n=600)
+    exact = widget.readout(k=12, noise=0.0)
+    assert exact["truth"] == CHARTS[shape].dimension
+    for name in ("mle", "plain", "two_nn"):
+        assert exact[name] == pytest.approx(exact["truth"], rel=0.1)
+    assert widget.readout(ambient=12, noise=0.0) == pytest.approx(widget.readout(ambient=3, noise=0.0), rel=1e-12)
+    noisy = widget.readout(k=3, ambient=12, noise=0.3)
+    assert noisy["mle"] > 5
+    assert noisy["scale"] > exact["scale"]
+
+
+def test_random_numbers_of_the_picture_are_uniform_and_normal() -> None:
+    numbers = uniform(7, 0, 100_000)
+    assert 0 <= numbers.min() < numbers.max() < 1
+    assert np.histogram(numbers, 10, (0, 1))[0] == pytest.approx([10_000] * 10, rel=0.05)
+    assert abs(np.corrcoef(numbers[:-1], numbers[1:])[0, 1]) < 0.02
+    assert abs(np.corrcoef(numbers, uniform(7, 1, 100_000))[0, 1]) < 0.02
+    noise = (draw(None, "square", 600, 12, 1.0, 3) - draw(None, "square", 600, 12, 0.0, 3)).numpy()
+    assert np.cov(noise.T) == pytest.approx(np.eye(12), abs=0.2)
+    assert abs(noise.mean()) < 0.05
+
+
+def test_more_points_keep_the_first_ones() -> None:
+    few, many = (draw(None, "torus", n, 5, 0.1, 2) for n in (100, 300))
+    assert torch.equal(few, many[:100])
+    assert not torch.equal(few, draw(None, "torus", 100, 5, 0.1, 3))
+
+
+def test_points_of_ones_own() -> None:
+    own = np.random.default_rng(0).normal(size=(150, 7))
+    widget = DimensionEstimate(torch.from_numpy(own), "mine", noise=0.0)
+    assert widget.shape == "mine"
+    shown = widget.readout(n=600)
+    assert "truth" not in shown
+    assert shown == widget.readout(n=150)
+    assert shown["participation"] == pytest.approx(7, rel=0.1)
+    assert widget.readout(n=100) != shown
+    assert widget.readout(shape="sphere")["truth"] == 2
+    axes = np.frombuffer(widget.axes, "<f4").reshape(3, 7)
+    assert axes @ axes.T == pytest.approx(np.eye(3), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"points": np.zeros((100, 2))}, r"n from 100 to 600, D from 3 to 128, got \(100, 2\)"),
+        ({"points": np.zeros((5, 3))}, r"got \(5, 3\)"),
+        ({"points": np.zeros((100, 3))}, "some points are there twice"),
+        ({"points": np.full((100, 3), np.nan)}, "points hold NaN or infinity"),
+        ({"shape": "cube"}, "unknown shape 'cube': expected one of helix, square, sphere, torus, Swiss roll"),
+    ],
+)
+def test_dimension_estimate_refuses(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DimensionEstimate(**arguments)
+    with pytest.raises(traitlets.TraitError):
+        DimensionEstimate(k=2)

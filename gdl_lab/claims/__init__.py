@@ -3,7 +3,7 @@
 In a notebook ``claims.ch01.hand_gradient()`` measures one statement; ``gdl-lab claims`` measures them all.
 """
 
-from gdl_lab.claims import ch00, ch01, ch02
+from gdl_lab.claims import ch00, ch01, ch02, ch03
 from gdl_lab.claims.dictionary import Entry, dictionary
 from gdl_lab.claims.ledger import (
     Bound,
@@ -32,6 +32,7 @@ __all__ = [
     "ch00",
     "ch01",
     "ch02",
+    "ch03",
     "claim",
     "dictionary",
     "registered",

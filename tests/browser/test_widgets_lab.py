@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gdl_lab.widgets import KernelEditor, LinearRegions, Widget
+from gdl_lab.widgets import DimensionEstimate, KernelEditor, LinearRegions, Widget
 
 from . import driver
 from .conftest import OpenPage
@@ -27,11 +27,12 @@ ROOT = Path(__file__).parents[2]
 CELLS = {
     "LinearRegions": "from gdl_lab.widgets import KernelEditor, LinearRegions\nregions = LinearRegions()\nregions",
     "KernelEditor": "editor = KernelEditor()\neditor",
+    "DimensionEstimate": "from gdl_lab.widgets import DimensionEstimate\nestimate = DimensionEstimate()\nestimate",
 }
-KINDS = {"LinearRegions": "linear-regions", "KernelEditor": "kernel-editor"}
+KINDS = {"LinearRegions": "linear-regions", "KernelEditor": "kernel-editor", "DimensionEstimate": "dimension-estimate"}
 DOUBLE = [0, 0, 0, 0, 2, 0, 0, 0, 0]
 READ_BACK = f"""import json
-print("PYTHON", json.dumps([regions.readout(), regions.weights, editor.readout(), editor.kernel]))
+print("PYTHON", json.dumps([regions.readout(), regions.weights, editor.readout(), editor.kernel, estimate.readout()]))
 regions.weights = regions.start
 editor.kernel = {DOUBLE}"""
 
@@ -91,14 +92,18 @@ def test_widgets_in_jupyterlab(lab: str, page: OpenPage) -> None:
         browser.get_by_role("menuitem", name="Run", exact=True).first.click()
         browser.get_by_text("Run All Cells", exact=True).first.click()
         try:
-            roots["KernelEditor"].wait_for(timeout=30_000)
+            roots["DimensionEstimate"].wait_for(timeout=30_000)
             break
         except TimeoutError:
             assert attempt < 2, "no widget appeared"
     harmless = re.compile("strict mode: use allowUnionTypes|Failed to load resource")
     watched.errors[:] = [error for error in watched.errors if not harmless.search(error)]
 
-    models: dict[str, Widget] = {"LinearRegions": LinearRegions(), "KernelEditor": KernelEditor()}
+    models: dict[str, Widget] = {
+        "LinearRegions": LinearRegions(),
+        "KernelEditor": KernelEditor(),
+        "DimensionEstimate": DimensionEstimate(),
+    }
     for name, root in roots.items():
         root.scroll_into_view_if_needed()
         driver.drive(watched, root, models[name].readout)
@@ -120,9 +125,10 @@ def test_widgets_in_jupyterlab(lab: str, page: OpenPage) -> None:
     browser.keyboard.press("Shift+Enter")
     printed = browser.locator(".jp-OutputArea-output pre", has_text="PYTHON").last
     printed.wait_for(timeout=30_000)
-    regions, weights, editor, kernel = json.loads((printed.text_content() or "").removeprefix("PYTHON"))
+    regions, weights, editor, kernel, estimate = json.loads((printed.text_content() or "").removeprefix("PYTHON"))
     driver.agree(shown["LinearRegions"], regions)
     driver.agree(shown["KernelEditor"], editor)
+    driver.agree(shown["DimensionEstimate"], estimate)
     assert weights == reader["LinearRegions"]["weights"]
     assert kernel == reader["KernelEditor"]["kernel"]
 

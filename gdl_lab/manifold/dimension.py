@@ -1,0 +1,144 @@
+r"""Estimators of the dimension of a data set: by the growth of neighbourhoods, and by principal components.
+
+The first kind knows one fact. If data have a density on a d-dimensional submanifold, then, near a point, the number of
+points within a radius r grows like r^d. Given the distance r_k to the k-th neighbour, the k − 1 nearer ones are uniform
+in a d-ball, (r_j/r_k)^d is uniform in [0, 1], and d Σ_{j<k} log(r_k/r_j) has the Gamma distribution of shape k − 1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "explained",
+    "levina_bickel",
+    "local_pca",
+    "local_variances",
+    "participation_ratio",
+    "principal_variances",
+    "two_nn",
+]
+
+
+def levina_bickel(r: Tensor, *, average: Literal["inverse", "plain"] = "inverse", minus: int | None = None) -> float:
+    r"""Maximum likelihood estimate from the distances r_1 ≤ … ≤ r_k of each point to its neighbours.
+
+    At one point the estimate is m = (k − c) / Σ_{j<k} log(r_k/r_j), and c = 1 maximises the likelihood. Which c is
+    unbiased depends on what is averaged over the points: E[1/m] = 1/d for c = 1, and E[m] = d for c = 2. The two
+    other combinations are wrong by the factor (k − 1)/(k − 2), which is 2 at k = 3.
+
+    Args:
+        r: shape ``(n, k)``, ascending, as `neighbours` returns them.
+        average: ``"inverse"`` for 1/mean(1/m), ``"plain"`` for mean(m).
+        minus: c; by default 1 for inverse averages and 2 for plain ones, which makes both right.
+
+    Raises:
+        ValueError: fewer than c + 1 neighbours, or a point at distance 0 from its neighbour.
+
+    Source: Levina & Bickel (2004), with c = 2 and plain averages in its published code; MacKay & Ghahramani (2005).
+    """
+    c = {"inverse": 1, "plain": 2}[average] if minus is None else minus
+    k = r.shape[1]
+    if k <= max(c, 1):
+        raise ValueError(f"expected distances to at least {max(c, 1) + 1} neighbours, got shape {tuple(r.shape)}")
+    _refuse_repeated(r)
+    r = r.cpu().double()
+    inverse = (r[:, -1:] / r[:, :-1]).log().sum(1) / (k - c)
+    return float(1 / inverse.mean()) if average == "inverse" else float((1 / inverse).mean())
+
+
+def two_nn(r: Tensor, *, discard: float = 0.1) -> float:
+    r"""The dimension from the two nearest neighbours alone: μ = r_2/r_1 exceeds m with the probability m^(−d).
+
+    So −log(1 − F(μ)) = d log μ, where F is the distribution function. The estimate is the slope of the line through the
+    origin that fits the points in least squares.
+
+    Args:
+        r: distances to the nearest neighbours, ascending, shape ``(n, k)`` with k ≥ 2; two columns are used.
+        discard: share of the largest μ to leave out; they come from points for which the density is not constant.
+
+    Raises:
+        ValueError: fewer than two neighbours, or a point at distance 0 from its neighbour.
+
+    Source: Facco, d'Errico, Rodriguez & Laio (2017).
+    """
+    if r.ndim != 2 or r.shape[1] < 2:
+        raise ValueError(f"expected distances to at least 2 neighbours, got shape {tuple(r.shape)}")
+    _refuse_repeated(r)
+    r = r.cpu().double()
+    log_mu = (r[:, 1] / r[:, 0]).log().sort().values
+    kept = int(len(log_mu) * (1 - discard))
+    rank = torch.arange(1, kept + 1, dtype=torch.float64)
+    x, y = log_mu[:kept], -torch.log1p(-rank / len(log_mu))
+    return float((x @ y) / (x @ x))
+
+
+def principal_variances(x: Tensor) -> Tensor:
+    """Variances along the principal axes, largest first: the eigenvalues of the covariance matrix, float64.
+
+    Args:
+        x: points, shape ``(n, D)``, n ≥ 2.
+
+    Returns:
+        Shape ``(D,)``, not negative.
+    """
+    return torch.linalg.eigvalsh(torch.atleast_2d(torch.cov(x.cpu().double().T))).flip(0).clamp(min=0)
+
+
+def explained(variances: Tensor, share: float = 0.95) -> int:
+    """The smallest number of principal axes that hold a share of the variance."""
+    return int((variances.cumsum(0) < share * variances.sum() * (1 - 1e-12)).sum()) + 1
+
+
+def participation_ratio(variances: Tensor) -> float:
+    """(Σλ)²/Σλ²: the number of axes, if all that matter were equal.
+
+    d equal variances among zeros give d. No threshold has to be chosen.
+    """
+    return float(variances.sum().square() / variances.square().sum())
+
+
+def local_variances(x: Tensor, index: Tensor) -> Tensor:
+    """Principal variances of each neighbourhood about its mean, largest first, float64.
+
+    Args:
+        x: points, shape ``(n, D)``.
+        index: the points of each neighbourhood, shape ``(m, k)``.
+
+    Returns:
+        Shape ``(m, min(k, D))``. Of k points about their mean at most k − 1 variances are not zero.
+    """
+    found = []
+    for rows in index.split(max(1, 2**23 // (index.shape[1] * x.shape[1]))):
+        patch = x[rows].cpu().double()
+        found.append(torch.linalg.svdvals(patch - patch.mean(1, keepdim=True)).square() / (index.shape[1] - 1))
+    return torch.cat(found)
+
+
+def local_pca(x: Tensor, index: Tensor, *, threshold: float = 0.05) -> Tensor:
+    """Dimension of each neighbourhood: how many principal variances exceed a fraction of the largest.
+
+    Tangent directions have variances of the order r², normal ones of the order r⁴, in a neighbourhood of radius r.
+
+    Args:
+        x: points, shape ``(n, D)``.
+        index: the points of each neighbourhood, shape ``(m, k)``; no answer can exceed k − 1.
+        threshold: the fraction.
+
+    Returns:
+        Shape ``(m,)``, int64.
+
+    Source: Fukunaga & Olsen (1971).
+    """
+    variances = local_variances(x, index)
+    return (variances > threshold * variances[:, :1]).sum(1)
+
+
+def _refuse_repeated(r: Tensor) -> None:
+    if (repeated := int((r[:, 0] == 0).sum())) > 0:
+        raise ValueError(
+            f"{repeated} points are at distance 0 from their nearest neighbour: take each once, torch.unique(x, dim=0)"
+        )
