@@ -237,9 +237,8 @@ display(figures.table(
 # **participation ratio** $(\sum\lambda_i)^2/\sum\lambda_i^2$ counts the axes that matter. It measures the flat space
 # that the data stretch over, not the manifold in it: the sphere needs three directions and has two coordinates.
 #
-# Between the two numbers there is no bound. Take one digit and turn it about its middle. One number, the angle, says
-# everything about these pictures: they are a closed curve in $\mathcal X$. It is so bent that it runs through many
-# directions.
+# One number says little about the other. Take one digit and turn it about its middle. The angle alone says everything
+# about these pictures: they are a closed curve in $\mathcal X$. It is so bent that it runs through many directions.
 
 # %%
 one = digits[0].view(side, side).double()
@@ -276,12 +275,14 @@ for name, x in asked.items():
     variances = principal_variances(x)
     answers[name] = [
         two_nn(r), *(levina_bickel(r[:, :k]) for k in (5, 10, 20)),
+        levina_bickel(r[:, :3], minus=2),
         *(float(local_pca(x, index[:, :k]).double().mean()) for k in (20, 100)),
         participation_ratio(variances), *(explained(variances, s) for s in (0.9, 0.95)),
     ]
 questions = [
     ["TwoNN", "coordinates, at the smallest scale"],
     *([f"Levina–Bickel, k = {k}", f"coordinates, among {k} neighbours"] for k in (5, 10, 20)),
+    ["the same, k = 3, c = 2", "… and half of them, by mistake"],
     *([f"local PCA, k = {k}", f"directions of a patch of {k}"] for k in (20, 100)),
     ["participation ratio", "directions of all data, weighed"],
     *([f"{s} % of the variance", f"directions, but for {100 - s} % of it"] for s in (90, 95)),
@@ -307,13 +308,13 @@ display(
 # - **The talk's “$\sim30$” is the participation ratio**, 31, and it hardly depends on the number of digits. But it is
 #   31 for the flat copy as well: it describes the span of the data, and would be the same without any manifold. (The
 #   slide does not say how its number was found; this is the estimator we know that gives it.)
-# - **Neighbours say 12 to 15.** Here the flat copy is far away, at three times that: the digits are bent and thin in a
+# - **Neighbours say 11 to 15.** Here the flat copy is far away, at three times that: the digits are bent and thin in a
 #   way that the covariance does not see. This is the evidence for the hypothesis.
 # - Their answer **grows with the number of digits** and falls with $k$. More digits and fewer neighbours look more
 #   closely, and see more of the small variations of handwriting. There is no plateau yet at 60,000: the dimension of
 #   MNIST at scale zero is not known.
-# - In the literature one reads 7 to 13 for the same data {cite}`pope2021`. The 7 is at $k=3$, with inverse averages
-#   and $c=2$: the factor 2 from above.
+# - Published numbers for the same data begin at 7 {cite}`pope2021`. The row with $k=3$, inverse averages and $c=2$
+#   explains them: it is the factor 2 from above.
 # - **Local PCA** cannot exceed $k-1$, and in patches this large, it sees curvature.
 #
 # All agree on what the hypothesis needs: $d\ll784$. And that the data are *one* manifold is another assumption. A 1
@@ -376,11 +377,11 @@ display(figures.curves(
 # %% [markdown]
 # The claim takes a thousand lines between unequal digits. The excess looks small, until one sees what flat data would
 # do: an average is shorter than what it averages, so in the flat copy the middle of a line is *nearer* to the data
-# than the data are to each other. Between equal digits the ratio is about one. Curvature sits mostly between the
-# classes.
+# than the data are to each other. Between equal digits the ratio is about one: less bent, but not flat either.
 #
 # This is why chapters 04 to 06 look for coordinates. A diffeomorphism from a simple distribution to the data is a
-# chart for all of $\mathcal D$ at once; along *its* straight lines one stays near the data.
+# chart for all of $\mathcal D$ at once. *Its* straight lines are meant to stay near the data, and chapter 06 measures
+# how well they do.
 #
 # ## Break it
 #
@@ -414,11 +415,11 @@ display(figures.curves(
 # many points. At the distances that a few thousand points allow, nothing is flat or constant, and all estimators come
 # out too low. For MNIST that means: 15 may well be too small.
 #
-# **Try it.** Below are manifolds, and 500 of the 8 × 8 digits. (1) On the sphere, raise the noise until TwoNN says 3;
-# then raise $D$. At which $k$ does the curve come back to the truth, and how many $\sigma$ away are the neighbours
-# then? (2) Draw few points of the helix and raise $k$ until its windings merge. What does the estimate say then? (3)
-# Why does the square, with its edges, come out too low at large $k$? With `DimensionEstimate(points)`, a live notebook
-# shows points of your own.
+# **Try it.** Below are manifolds, and 500 of the 8 × 8 digits. (1) On the sphere, take $D=3$ and raise the noise until
+# TwoNN says nearly 3; then raise $D$. At which $k$ does the curve come back to the truth, and how many $\sigma$ away are
+# the neighbours then? (2) Draw few points of the helix and raise $k$ until its windings merge. What does the estimate
+# say then? (3) Why does the square, with its edges, come out too low at large $k$? With `DimensionEstimate(points)`, a
+# live notebook shows points of your own.
 
 # %%
 small = data.load("digits8").take(500).x.flatten(1)

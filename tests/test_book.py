@@ -187,8 +187,13 @@ def test_an_interrupted_run_leaves_nothing(course: Path) -> None:
     endless = "from pathlib import Path\nimport time\nPath('started').touch()\ntime.sleep(60)"
     notebook = write_notebook(course / "notebooks" / "04_endless.ipynb", PARAMETERS, code(endless))
     script = f"from pathlib import Path\nfrom gdl_lab import book\nbook.execute(Path({str(notebook)!r}), 'smoke')"
-    # A group of its own, as Ctrl-C in a terminal reaches the kernel too.
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, start_new_session=True)
+    # A group of its own, as Ctrl-C in a terminal reaches the kernel too. A shell's background jobs ignore it.
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while not (course / "notebooks" / "started").exists():
         assert time.monotonic() < deadline

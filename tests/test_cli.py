@@ -214,7 +214,7 @@ def test_a_shell_gets_the_same() -> None:
     rows = json.loads(measured.stdout)
     assert [row["id"] for row in rows] == ["mlp.negative_values", "cnn.is_a_correlation"]
     assert [list(row) for row in rows] == [KEYS, KEYS]
-    assert "negative_values: fresh seed" in measured.stderr
+    assert "mlp.negative_values: seed" in measured.stderr
     unknown = shell("claims", "nonsense.")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr.startswith("gdl-lab: no claim is called nonsense.")

@@ -111,11 +111,14 @@ def local_variances(x: Tensor, index: Tensor) -> Tensor:
     Returns:
         Shape ``(m, min(k, D))``. Of k points about their mean at most k − 1 variances are not zero.
     """
+    k, dim = index.shape[1], x.shape[1]
     found = []
-    for rows in index.split(max(1, 2**23 // (index.shape[1] * x.shape[1]))):
+    for rows in index.split(max(1, 2**23 // (k * dim))):
         patch = x[rows].cpu().double()
-        found.append(torch.linalg.svdvals(patch - patch.mean(1, keepdim=True)).square() / (index.shape[1] - 1))
-    return torch.cat(found)
+        patch = patch - patch.mean(1, keepdim=True)
+        # The smaller of the two Gram matrices: they share their eigenvalues that are not zero.
+        found.append(torch.linalg.eigvalsh(patch @ patch.mT if k < dim else patch.mT @ patch) / (k - 1))
+    return torch.cat(found).flip(1).clamp(min=0)
 
 
 def local_pca(x: Tensor, index: Tensor, *, threshold: float = 0.05) -> Tensor:
