@@ -19,7 +19,7 @@
 #
 # By the end of this chapter we have slid a filter over a photograph, seen it as a matrix with constraints, proved that
 # the constraints are nothing but translation symmetry, and measured who breaks it: stride, padding, pooling and the
-# last layer of a classifier. It takes about an hour; it runs in about a minute on two cores. We need linear algebra, a
+# last layer of a classifier. It takes about an hour; it runs in a minute and a half on two cores. We need linear algebra, a
 # little Fourier analysis, and [chapter 01](01_mlp_backprop.ipynb).
 #
 # Where we are: [the map of the talk](00_start_here.ipynb#map).

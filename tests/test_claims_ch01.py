@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log10
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from gdl_lab import data
 from gdl_lab.claims import ch01
 from gdl_lab.networks import FullyConnected, depth, fully_connected, loss_and_gradients
+from gdl_lab.widgets import LinearRegions
 
 
 def without_the_mask(weights: Any, x: Tensor, y: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
@@ -102,3 +104,12 @@ def test_another_variance_fails(claim: str, gain: float, monkeypatch: pytest.Mon
     monkeypatch.setattr(depth, "DeepNetwork", other)
     monkeypatch.setattr(ch01, "DeepNetwork", other)
     assert not entered.outcome().holds
+
+
+def test_the_folded_answer_about_the_learning_rate_is_measured() -> None:
+    """Chapter 01 says from which η on a step of its widget raises the error although it promises to lower it."""
+    few = data.load("two_moons", n=400).take(40, seed=1)
+    widget = LinearRegions(points=few.x, labels=few.y, seed=3)
+    below, above = (widget.readout(log_eta=log10(eta)) for eta in (1.2, 1.4))
+    assert below["actual"] < 0 < above["actual"]
+    assert below["predicted"] < 0 > above["predicted"]
