@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from dataclasses import dataclass
@@ -9,7 +10,17 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["PROFILES", "Run", "choose_device", "choose_profile", "current_profile", "describe", "fresh_seed", "start"]
+__all__ = [
+    "PROFILES",
+    "Run",
+    "choose_device",
+    "choose_profile",
+    "current_profile",
+    "describe",
+    "fresh_seed",
+    "generator",
+    "start",
+]
 
 T = TypeVar("T")
 
@@ -45,7 +56,7 @@ class Run:
 
     def generator(self, stream: int = 0) -> torch.Generator:
         """A fresh CPU generator; different ``stream`` numbers give independent draws."""
-        return torch.Generator().manual_seed(1_000_003 * self.seed + stream)
+        return generator("run", self.seed, stream)
 
 
 def start(profile: str = DEFAULT_PROFILE, *, seed: int = 0, device: str | torch.device | None = None) -> Run:
@@ -106,6 +117,15 @@ def describe(run: Run) -> str:
         hardware = f"{run.device.type}, {torch.get_num_threads()} threads"
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     return f"profile {run.profile} · {hardware} · {versions} · seed {run.seed}"
+
+
+def generator(use: str, *key: str | int) -> torch.Generator:
+    """A fresh CPU generator for one use, such as ``generator("order", seed, lap)``.
+
+    The seed is a digest of the names and numbers given, so that the same number in two uses gives unrelated draws.
+    """
+    digest = hashlib.sha256(repr((use, *key)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def fresh_seed() -> int:

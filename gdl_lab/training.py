@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-__all__ = ["CheckpointError", "Diverged", "History", "fit"]
+from gdl_lab import runtime
+
+__all__ = ["CheckpointError", "Diverged", "History", "fit", "warm_cosine"]
 
 Optimiser = Callable[..., torch.optim.Optimizer]
 
@@ -50,6 +52,11 @@ class History:
         return min((error for _, error in self.validation if not math.isnan(error)), default=math.inf)
 
 
+def warm_cosine(t: float, warm_up: float = 0.05) -> float:
+    """Factor of the learning rate at the fraction ``t`` of a training: up along a line, then down along a cosine."""
+    return t / warm_up if t < warm_up else 0.5 * (1 + math.cos(math.pi * (t - warm_up) / (1 - warm_up)))
+
+
 def fit(
     model: nn.Module,
     data: Sequence[Tensor],
@@ -58,6 +65,8 @@ def fit(
     steps: int,
     batch_size: int | None = None,
     lr: float = 1e-3,
+    schedule: Callable[[float], float] | None = None,
+    clip: float = math.inf,
     optimiser: Optimiser = torch.optim.Adam,
     seed: int = 0,
     validate: Callable[[nn.Module], float] | None = None,
@@ -79,6 +88,9 @@ def fit(
         steps: number of optimisation steps in all, those of an earlier sitting included.
         batch_size: examples a step, drawn without repetition within a pass over the data; ``None`` takes all of them.
         lr: learning rate, handed to ``optimiser(parameters, lr=lr)``.
+        schedule: factor of the learning rate as a function of the fraction of ``steps`` done, in [0, 1), such as
+            `warm_cosine`; ``None`` keeps it constant. With a schedule a resumed training has to ask for as many steps.
+        clip: gradients of a larger norm are scaled down to this one.
         validate: ``validate(model)`` → error, smaller is better; measured every ``every`` steps and at the end. At the
             end the model holds the weights with the smallest error.
         every: steps between validations and between checkpoints.
@@ -86,11 +98,13 @@ def fit(
         checkpoint: file to save to and to resume from; written under another name and renamed, so never half there.
 
     Raises:
-        ValueError: data of unequal length, empty data, or sizes below one.
-        Diverged: the loss is not finite; the message names the step.
+        ValueError: data of unequal length, empty data, sizes below one, or a ``clip`` that is not positive.
+        Diverged: the loss is not finite, or the gradient where it is clipped; the message names the step.
         CheckpointError: ``checkpoint`` cannot be read or written, was made with other settings or is past ``steps``.
     """
     n = _check(data, steps, batch_size, every, patience)
+    if not clip > 0:
+        raise ValueError(f"clip is a positive norm, got {clip}")
     size = min(batch_size or n, n)
     parameters = list(model.parameters())
     if not parameters:
@@ -100,6 +114,10 @@ def fit(
         data = [t.to(device) for t in data]
     optim = optimiser(parameters, lr=lr)
     settings = f"n={n} batch_size={size} lr={lr} seed={seed} every={every} {type(optim).__name__}"
+    if schedule is not None:
+        settings += f" steps={steps} schedule={getattr(schedule, '__name__', 'given')}"
+    if clip != math.inf:
+        settings += f" clip={clip}"
     state = _Sitting(model, optim, History(), settings, Path(checkpoint) if checkpoint else None)
     done = state.resume(steps)
     began = time.perf_counter() - state.history.seconds
@@ -116,6 +134,11 @@ def fit(
                 raise Diverged(f"the loss is {value} at step {done}: {_advice(done, lr)}")
             optim.zero_grad()
             error.backward()
+            if clip != math.inf and not nn.utils.clip_grad_norm_(parameters, clip).isfinite():
+                raise Diverged(f"the gradient is not finite at step {done}: {_advice(done, lr)}")
+            if schedule is not None:
+                for group in optim.param_groups:
+                    group["lr"] = lr * schedule((done + 0.5) / steps)  # the middle of the step: never at the zeros
             optim.step()
             done += 1
             state.history.loss.append(value)
@@ -242,7 +265,7 @@ def _batch(n: int, size: int, step: int, seed: int) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _order(n: int, lap: int, seed: int) -> Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(1_000_003 * seed + lap))
+    return torch.randperm(n, generator=runtime.generator("order", seed, lap))
 
 
 def _measured(validate: Callable[[nn.Module], float], model: nn.Module) -> float:

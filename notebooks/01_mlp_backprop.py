@@ -294,7 +294,7 @@ display(claims.ch01.piecewise_affine(net=net), claims.ch01.one_layer_regions())
 # :::{admonition} What we saw
 # :class: dropdown
 # A unit whose line has left the square is on or off for all of it, and its cuts are gone: the regions merge. From the initial
-# weights the step turns uphill between $\eta=1.2$ and $\eta=1.4$.
+# weights the step turns uphill between $\eta=0.7$ and $\eta=0.8$.
 # :::
 
 # %%

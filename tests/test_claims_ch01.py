@@ -110,6 +110,6 @@ def test_the_folded_answer_about_the_learning_rate_is_measured() -> None:
     """Chapter 01 says from which η on a step of its widget raises the error although it promises to lower it."""
     few = data.load("two_moons", n=400).take(40, seed=1)
     widget = LinearRegions(points=few.x, labels=few.y, seed=3)
-    below, above = (widget.readout(log_eta=log10(eta)) for eta in (1.2, 1.4))
+    below, above = (widget.readout(log_eta=log10(eta)) for eta in (0.7, 0.8))
     assert below["actual"] < 0 < above["actual"]
     assert below["predicted"] < 0 > above["predicted"]

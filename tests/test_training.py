@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from gdl_lab.training import CheckpointError, Diverged, History, _batch, fit
+from gdl_lab.training import CheckpointError, Diverged, History, _batch, fit, warm_cosine
 
 N = 37  # no multiple of the batch size
 
@@ -272,6 +272,70 @@ def test_a_step_of_gradient_descent_is_the_formula(rng: torch.Generator) -> None
     assert (model.weight - (w - 0.1 * 2 * residual.T @ x / 5)).abs().max() < 1e-14
     assert (model.bias - (b - 0.1 * 2 * residual.mean())).abs().max() < 1e-14
     assert (model.weight - (w + 0.1 * 2 * residual.T @ x / 5)).abs().max() > 1e-6  # the other sign is another step
+
+
+def test_a_schedule_sets_the_rate_of_every_step() -> None:
+    """The gradient of the mean of w·x over x = 1 is 1, so each step shows its rate."""
+    model, seen = nn.Linear(1, 1, bias=False), []
+
+    def loss(model: nn.Module, x: Tensor) -> Tensor:
+        seen.append(float(next(model.parameters()).detach()))
+        return model(x).mean()
+
+    options: dict[str, Any] = {"steps": 40, "lr": 0.5, "optimiser": torch.optim.SGD, "progress": False}
+    fit(model, (torch.ones(1, 1),), loss, schedule=warm_cosine, **options)
+    seen.append(float(next(model.parameters()).detach()))
+    rates = -torch.tensor(seen).diff()
+    want = torch.tensor([0.5 * warm_cosine((step + 0.5) / 40) for step in range(40)])
+    assert torch.allclose(rates, want, atol=1e-6)
+    assert rates.argmax() == 2
+    assert rates.min() > 0
+
+
+def test_the_schedule_rises_to_one_and_falls_to_zero() -> None:
+    assert warm_cosine(0.0) == 0
+    assert warm_cosine(0.05) == 1
+    assert warm_cosine(1.0) == pytest.approx(0)
+    assert warm_cosine(0.525) == pytest.approx(0.5)
+
+
+def test_a_scheduled_training_killed_and_resumed_is_the_same(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"schedule": warm_cosine, "clip": 0.5}
+    torch.manual_seed(3)
+    whole = network()
+    train(whole, **options)
+    torch.manual_seed(3)
+    with pytest.raises(Killed):
+        train(network(), killed_after(13), checkpoint=tmp_path / "c.pt", **options)
+    again = network(seed=9)
+    train(again, checkpoint=tmp_path / "c.pt", **options)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
+    with pytest.raises(CheckpointError, match="was made with"):
+        train(network(), checkpoint=tmp_path / "c.pt", **{**options, "steps": 30})
+
+
+def test_a_long_gradient_is_cut_to_the_length_asked_for() -> None:
+    for clip, moved in ((0.25, 0.25), (5.0, 3.0)):
+        model = nn.Linear(1, 1, bias=False)
+        before = next(model.parameters()).detach().clone()
+        fit(
+            model, (3 * torch.ones(1, 1),), lambda m, x: m(x).mean(), steps=1, lr=1.0, clip=clip,
+            optimiser=torch.optim.SGD, progress=False,
+        )  # fmt: skip
+        assert float(before - next(model.parameters()).detach()) == pytest.approx(moved, rel=1e-4)
+
+
+def test_an_infinite_gradient_of_a_finite_loss_is_noticed_before_the_step() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    with pytest.raises(Diverged, match="the gradient is not finite at step 0"):
+        fit(model, (torch.zeros(1, 1),), lambda m, x: m(x).abs().sqrt().mean(), steps=3, clip=1.0, progress=False)
+    assert torch.isfinite(next(model.parameters())).all()
+
+
+@pytest.mark.parametrize("clip", [0.0, -1.0, math.nan])
+def test_a_clip_that_is_no_positive_norm_is_refused(clip: float) -> None:
+    with pytest.raises(ValueError, match="clip is a positive norm"):
+        train(network(), clip=clip)
 
 
 @given(n=st.integers(1, 40), size=st.integers(1, 40), seed=st.integers(0, 2**31))

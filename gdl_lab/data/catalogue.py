@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gdl_lab import runtime
 from gdl_lab.data import digits, drawn, files
 from gdl_lab.data.files import RemoteFile
 
@@ -43,7 +44,7 @@ class Dataset:
         """
         if not 1 <= n <= len(self):
             raise ValueError(f"cannot take {n} of the {len(self)} examples in {self.name}")
-        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:n]
+        chosen = torch.randperm(len(self), generator=runtime.generator("take", seed))[:n]
         return replace(self, x=self.x[chosen], y=self.y[chosen])
 
     def to(self, device: torch.device | str) -> Dataset:

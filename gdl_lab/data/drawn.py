@@ -7,12 +7,14 @@ import math
 import torch
 from torch import Tensor
 
+from gdl_lab import runtime
+
 __all__ = ["rings", "spirals", "two_moons"]
 
 
 def two_moons(split: str, *, n: int = 1000, noise: float = 0.08, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Two interleaving half circles of radius 0.6; ``noise`` is the standard deviation of each coordinate."""
-    g, y = _generator(split, seed), _labels(n)
+    g, y = _generator("two_moons", split, seed), _labels(n)
     angle = math.pi * torch.rand(n, generator=g)
     upper = torch.stack([0.6 * torch.cos(angle) - 0.3, 0.6 * torch.sin(angle) - 0.15], dim=1)
     return _noisy(torch.where(y[:, None] == 0, upper, -upper), noise, g), y
@@ -20,7 +22,7 @@ def two_moons(split: str, *, n: int = 1000, noise: float = 0.08, seed: int = 0) 
 
 def spirals(split: str, *, n: int = 1000, noise: float = 0.02, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Two Archimedean spirals of one and a half turns, each the other turned by π."""
-    g, y = _generator(split, seed), _labels(n)
+    g, y = _generator("spirals", split, seed), _labels(n)
     turn = 3 * math.pi * torch.rand(n, generator=g).sqrt()  # the square root spreads points evenly along the arm
     radius = 0.1 + 0.8 * turn / (3 * math.pi)
     first = radius[:, None] * torch.stack([torch.cos(turn), torch.sin(turn)], dim=1)
@@ -29,7 +31,7 @@ def spirals(split: str, *, n: int = 1000, noise: float = 0.02, seed: int = 0) ->
 
 def rings(split: str, *, n: int = 1000, noise: float = 0.05, seed: int = 0) -> tuple[Tensor, Tensor]:
     """A disc of radius 0.35 (class 0) inside a ring of radius 0.75 (class 1)."""
-    g, y = _generator(split, seed), _labels(n)
+    g, y = _generator("rings", split, seed), _labels(n)
     angle = 2 * math.pi * torch.rand(n, generator=g)
     radius = torch.where(y == 0, 0.35 * torch.rand(n, generator=g).sqrt(), torch.tensor(0.75))
     return _noisy(radius[:, None] * torch.stack([torch.cos(angle), torch.sin(angle)], dim=1), noise, g), y
@@ -41,8 +43,8 @@ def _labels(n: int) -> Tensor:
     return torch.arange(n) % 2
 
 
-def _generator(split: str, seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(2 * seed + (split == "test"))
+def _generator(name: str, split: str, seed: int) -> torch.Generator:
+    return runtime.generator(name, split, seed)
 
 
 def _noisy(points: Tensor, noise: float, g: torch.Generator) -> Tensor:
