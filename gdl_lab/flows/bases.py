@@ -26,7 +26,7 @@ class Uniform:
     """The uniform density on the cube [0, 1]ᴰ; every power of it is itself, so no temperature acts."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Log-density, −∞ outside the cube, ``(batch, D)`` → ``(batch,)``."""
+        """Log-density, −∞ outside the cube, to which rounding may push a point of its very edge; shapes as above."""
         return torch.where(((z >= 0) & (z <= 1)).all(1), 0.0, -math.inf).to(z.dtype)
 
     def sample(self, z: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:

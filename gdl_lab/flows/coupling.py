@@ -62,12 +62,16 @@ class Conditioner(nn.Module):
             u = torch.addmm(c, kept, V)
             gate = u.sigmoid()
             kept = u * gate
-            slopes.append(torch.addcmul(gate, kept, 1 - gate))  # SiLU′
+            slopes.append(torch.addcmul(gate, kept, u.neg().sigmoid()))  # SiLU′
 
         def merge(by_theta: Tensor, m: int) -> Tensor:
-            rows = torch.einsum("bpm,hpm->bmh", by_theta.unflatten(1, (-1, m)), W.unflatten(1, (-1, m)))
+            weights = by_theta.unflatten(1, (-1, m))[..., None]
+            columns = W.mT.contiguous().unflatten(0, (-1, m))  # contiguous, or every product below copies its rows
+            rows = weights[:, 0] * columns[0]
+            for p in range(1, len(columns)):
+                rows = torch.addcmul(rows, weights[:, p], columns[p])
             for (V, _), slope in zip(reversed(hidden), reversed(slopes), strict=True):
-                rows = (rows * slope[:, None]) @ V.mT
+                rows = rows.mul_(slope[:, None]) @ V.mT
             return rows
 
         return torch.addmm(b, kept, W), merge
@@ -151,6 +155,6 @@ def jacobian(couplings: Iterable[Coupling], z: Tensor) -> Tensor:
     for c in couplings:
         theta, merge = c.conditioner.differentiate(halves[c.kept])
         halves[c.moved], slope, by_theta = c.elementwise.differentiate(halves[c.moved], theta)
-        lower_left = merge(by_theta, slope.shape[1])
-        rows[c.moved] = torch.baddbmm(slope[:, :, None] * rows[c.moved], lower_left, rows[c.kept])
+        pushed = merge(by_theta, slope.shape[1]) @ rows[c.kept]
+        rows[c.moved] = torch.addcmul(pushed, slope[:, :, None], rows[c.moved])
     return torch.cat(rows, 1)

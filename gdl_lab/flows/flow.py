@@ -77,6 +77,7 @@ class Flow(nn.Module):
 
         Raises:
             ValueError: an empty batch, another shape, dtype or device than the flow's, NaN or infinity.
+            TypeError: no tensor.
         """
         x, change = self._push(self._checked(z, (self.dim,)))
         return (x, change) if log_det else x
@@ -177,6 +178,8 @@ class Flow(nn.Module):
 
     def _checked(self, points: Tensor, shape: tuple[int, ...]) -> Tensor:
         """The public door: shape, dtype, device and values, each complaint with what was given and expected."""
+        if not isinstance(points, Tensor):
+            raise TypeError(f"expected a tensor of points, got {type(points).__name__}: torch.as_tensor makes one")
         if points.shape[1:] != shape or points.ndim == 0 or len(points) == 0:
             expected = ", ".join(["batch", *map(str, shape)])
             raise ValueError(f"expected points of shape ({expected}) with batch ≥ 1, got {tuple(points.shape)}")

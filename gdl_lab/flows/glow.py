@@ -39,11 +39,11 @@ class ActNorm(nn.Module):
 
     def push(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """z ↦ x."""
-        return torch.addcmul(self.mean, z, self.log_scale.exp()), self.log_scale.sum() * z[0, 0].numel()
+        return torch.addcmul(self.mean, z, self.log_scale.exp()), self.log_scale.sum() * z.shape[2:].numel()
 
     def pull(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x ↦ z."""
-        return (x - self.mean) * (-self.log_scale).exp(), -self.log_scale.sum() * x[0, 0].numel()
+        return (x - self.mean) * (-self.log_scale).exp(), -self.log_scale.sum() * x.shape[2:].numel()
 
 
 class InvertibleConvolution(nn.Module):
@@ -66,12 +66,12 @@ class InvertibleConvolution(nn.Module):
         identity = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
         inner = torch.linalg.solve_triangular(lower, identity, upper=False, unitriangular=True)
         inverse = torch.linalg.solve_triangular(upper, inner, upper=True)
-        return F.conv2d(z, inverse[:, :, None, None]), -self.log_diagonal.sum() * z[0, 0].numel()
+        return F.conv2d(z, inverse[:, :, None, None]), -self.log_diagonal.sum() * z.shape[2:].numel()
 
     def pull(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x ↦ z."""
         lower, upper = self.factors()
-        return F.conv2d(x, (lower @ upper)[:, :, None, None]), self.log_diagonal.sum() * x[0, 0].numel()
+        return F.conv2d(x, (lower @ upper)[:, :, None, None]), self.log_diagonal.sum() * x.shape[2:].numel()
 
 
 class ConvolutionalCoupling(nn.Module):

@@ -69,8 +69,8 @@ class RealNVP(Flow):
             make(principal or dim, hidden, swap=bool(j % 2), **options) for j in range(layers)
         )
         self.principal = principal
-        stored = whitening or principal
-        self.whitening = Whitening(dim, stored) if stored else None
+        stored = principal if whitening is None else whitening
+        self.whitening = None if stored is None else Whitening(dim, stored)
 
     def fit_whitening(self, x: Tensor, k: int | None = None) -> Self:
         r"""Set w to the k leading principal components of data x, shape ``(n, D)``; returns the flow.
@@ -82,7 +82,8 @@ class RealNVP(Flow):
             ValueError: as `push`; fewer directions than principal coordinates; data that do not vary in a direction.
         """
         x = self._checked(x, self.shape)
-        k = k or self.principal or self.dim
+        if k is None:
+            k = self.principal or self.dim
         if self.principal and k < self.principal:
             raise ValueError(f"expected at least the {self.principal} directions that the couplings act on, got k={k}")
         self.whitening = Whitening(self.dim, k).to(x).fit(x)

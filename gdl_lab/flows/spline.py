@@ -54,9 +54,10 @@ class Spline:
         b = _bin(knots, place, knots[1])
         s, rise = b.height / b.width, place - b.y
         bend = b.left + b.right - 2 * s
-        # a ξ² + b ξ + c = 0, solved in the form that keeps its digits
+        # the root of a ξ² + b ξ + c = 0, in the form that keeps its digits; rounding may put it beside its bin
         qa, qb, qc = b.height * (s - b.left) + rise * bend, b.height * b.left - rise * bend, -s * rise
-        xi = -2 * qc / (qb + (qb.square() - 4 * qa * qc).clamp_min(0).sqrt())
+        root = (qb.square() - 4 * qa * qc).clamp_min(torch.finfo(x.dtype).tiny).sqrt()  # √0 has no derivative
+        xi = (-2 * qc / (qb + root)).clamp(0, 1)
         log_slope = _log_slope(b, xi, s, s + bend * xi * (1 - xi))
         return torch.where(inside, b.x + xi * b.width, x), torch.where(inside, -log_slope, 0.0)
 

@@ -43,7 +43,7 @@ class Whitening(nn.Module):
             ValueError: data that do not vary in k directions, or vary in no other.
         """
         dim, k = self.directions.shape
-        x = x.double().cpu()
+        x = x.cpu().double()  # in this order: an MPS device has no float64
         mean = x.mean(0)
         covariance = (x - mean).mT @ (x - mean) / len(x)
         values, vectors = scipy.linalg.eigh(covariance.numpy(), subset_by_index=[dim - k, dim - 1])
@@ -55,9 +55,9 @@ class Whitening(nn.Module):
                 f"a flow on ℝ^{dim} needs data that vary in every direction, and these {len(x)} points do not "
                 f"(variance {least:.1e} against {float(top[0]):.1e}): add noise, as `dequantize` does, or more points"
             )
-        for buffer, value in ((self.mean, mean), (self.directions, vectors), (self.scales, top.sqrt())):
-            buffer.copy_(value)
-        self.rest.copy_(rest.sqrt())
+        fitted = {"mean": mean, "directions": vectors, "scales": top.sqrt(), "rest": rest.sqrt()}
+        for name, value in fitted.items():
+            self.get_buffer(name).copy_(value.to(self.mean.dtype))
         return self
 
     def push(self, z: Tensor) -> Tensor:
