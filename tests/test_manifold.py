@@ -17,8 +17,6 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gdl_lab import data
-from gdl_lab.claims import ch03
 from gdl_lab.manifold import (
     CHARTS,
     affine,
@@ -234,6 +232,8 @@ def test_some_points_and_foreign_points(rng: torch.Generator) -> None:
         (torch.zeros(3, 3), torch.zeros(5, 3), 6, "k between 1 and the 5 other points, got 6"),
         (torch.zeros(3, 3), torch.zeros(5, 3), 0, "got 0"),
         (torch.full((3, 3), torch.nan), torch.zeros(5, 3), 1, "NaN or infinity"),
+        (torch.zeros(3, 3).double(), torch.zeros(5, 3), 1, r"one dtype.*got torch\.float64 and torch\.float32"),
+        (torch.zeros(3, 3).long(), torch.zeros(5, 3).long(), 1, r"float32 or float64, got torch\.int64"),
     ],
 )
 def test_neighbours_refuse(queries: Tensor, x: Tensor, k: int, message: str) -> None:
@@ -268,6 +268,8 @@ def test_a_polygon_is_walked_at_even_speed() -> None:
     corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 3.0]])
     walked = along(corners, torch.tensor([0.0, 0.125, 0.25, 0.5, 1.0]))
     assert torch.allclose(walked, torch.tensor([[0.0, 0.0], [0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [1.0, 3.0]]))
+    with pytest.raises(ValueError, match=r"two corners or more, got shape \(1, 2\)"):
+        along(corners[:1], torch.tensor([0.5]))
 
 
 # Estimators
@@ -287,6 +289,26 @@ def test_known_dimensions_are_found_within_ten_per_cent(name: str, seed: int) ->
         float(local_pca(x, index).double().mean()),
     ):
         assert value == pytest.approx(d, rel=0.1)
+
+
+NOISY: dict[str, Callable[[float, torch.Generator], Tensor]] = {
+    "sphere": lambda s, g: sphere(4000, 2, ambient=10, noise=s, generator=g),
+    "torus": lambda s, g: torus(4000, ambient=10, noise=s, generator=g),
+    "Swiss roll": lambda s, g: swiss_roll(4000, ambient=10, noise=s, generator=g),
+    "flat": lambda s, g: affine(4000, 2, ambient=10, noise=s, generator=g),
+}
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_noise_is_overlooked_by_neighbours_that_are_many_deviations_away(name: str) -> None:
+    """Within ten per cent where the k-th neighbour is 25 σ away or more; the two nearest, a few σ away, see noise."""
+    sigma = 0.005
+    x = NOISY[name](sigma, seeded(0))
+    r, index = neighbours(x, 100)
+    assert float(r[:, -1].median()) > 25 * sigma > 5 * float(r[:, 0].median()) / 2
+    assert levina_bickel(r) == pytest.approx(2, rel=0.1)
+    assert float(local_pca(x, index[:500, :40]).double().mean()) == pytest.approx(2, rel=0.1)
+    assert two_nn(r) > 2.8
 
 
 @each_known
@@ -379,7 +401,10 @@ def test_local_variances_are_those_of_the_patch(rng: torch.Generator) -> None:
     ("r", "message"),
     [
         (torch.tensor([[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]]), r"1 points are at distance 0 .* torch\.unique\(x, dim=0\)"),
-        (torch.ones(4, 1), r"distances to at least 2 neighbours, got shape \(4, 1\)"),
+        (torch.ones(4, 1), r"distances to at least 2 neighbours, shape \(n, k\), got \(4, 1\)"),
+        (torch.ones(4), r"shape \(n, k\), got \(4,\)"),
+        (torch.tensor([[2.0, 1.0, 3.0]]), "in each row ascending"),
+        (torch.tensor([[1.0, torch.nan, 3.0]]), "expected finite distances"),
     ],
 )
 def test_estimators_refuse(r: Tensor, message: str) -> None:
@@ -388,51 +413,23 @@ def test_estimators_refuse(r: Tensor, message: str) -> None:
             estimate(r)
     with pytest.raises(ValueError, match="at least 3 neighbours"):
         levina_bickel(torch.rand(4, 2) + 1, minus=2)
+    with pytest.raises(ValueError, match="'inverse' or 'plain', got 'median'"):
+        levina_bickel(torch.rand(4, 5).sort(1).values + 1, average="median")  # type: ignore[arg-type]
 
 
-# Claims that can fail
+@pytest.mark.parametrize("discard", [0.0, 1.0, -0.1])
+def test_two_neighbours_want_some_points_left_out_and_some_kept(discard: float) -> None:
+    """With F = 1 at the last point the line would end at infinity; with none there is no line."""
+    r = torch.rand(50, 2, generator=seeded(0)).sort(1).values + 0.1
+    with pytest.raises(ValueError, match=f"discard some of the 50 points and keep some, got the share {discard}"):
+        two_nn(r, discard=discard)
 
 
-def test_claims_about_digits_fail_where_there_is_no_manifold() -> None:
-    flat = torch.randn(1200, 64, generator=seeded(0))
-    classes = torch.arange(1200) % 10
-    assert not ch03.digits_have_few_dimensions.outcome(x=flat).holds
-    assert not ch03.digits_are_not_flat.outcome(x=flat).holds
-    assert not ch03.straight_lines_leave_the_data.outcome(x=flat, y=classes).holds
-
-
-def test_a_picture_that_does_not_change_fills_no_directions() -> None:
-    ring = (
-        (torch.cartesian_prod(*[torch.linspace(-1, 1, 12)] * 2).norm(dim=1) - 0.5).abs().lt(0.2).double().view(12, 12)
-    )
-    slightly = ring + 0.01 * torch.linspace(0, 1, 12)
-    assert not ch03.curve_fills_many_directions.outcome(picture=slightly).holds
-
-
-@pytest.mark.parametrize("seed", range(1, 4))
-def test_claims_with_a_seed_hold_for_others(seed: int) -> None:
-    for one in (
-        ch03.balls_grow_like_the_dimension,
-        ch03.estimators_find_known_dimensions,
-        ch03.wrong_normaliser_halves,
-        ch03.tangent_space_is_second_order,
-        ch03.noise_adds_dimensions,
-        ch03.many_dimensions_need_more_points,
-        ch03.digits_are_not_flat,
-        ch03.straight_lines_leave_the_data,
-    ):
-        measured = one.outcome(seed=seed)
-        assert measured.holds, measured
-
-
-def test_without_noise_no_dimension_is_added() -> None:
-    assert not ch03.noise_adds_dimensions.outcome(noise=0.0).holds
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not data.on_this_machine("mnist"), reason="MNIST is not on this machine")
-def test_the_dimension_of_mnist() -> None:
-    measured = ch03.talks_thirty.outcome()
-    assert measured.extra["data"] == "mnist"
-    assert measured.value == pytest.approx(30.7, abs=0.5)
-    assert 12 < measured.extra["levina_bickel"] < measured.extra["two_nn"] < 16
+def test_variances_refuse() -> None:
+    with pytest.raises(ValueError, match=r"two points or more, shape \(n, D\), got \(1, 3\)"):
+        principal_variances(torch.rand(1, 3))
+    with pytest.raises(ValueError, match="the points are one point"):
+        participation_ratio(principal_variances(torch.ones(5, 3)))
+    for share in (0.0, 95.0):
+        with pytest.raises(ValueError, match=f"share of the variance in .*, got {share}"):
+            explained(torch.ones(3), share)

@@ -75,11 +75,11 @@ def neighbours_are_exact() -> dict[str, float | str]:
 def balls_grow_like_the_dimension(*, n: int = 4000, seed: int = 0) -> dict[str, float | str]:
     """On a d-dimensional submanifold the share of a ball's points within radius r is r^d: (r₁/r₂)^d is uniform.
 
-    The largest distance between the distribution functions (Kolmogorov and Smirnov) on four manifolds of dimensions 1,
-    2, 2 and 5, in ten dimensions; ``next_dimension`` is the smallest with d + 1 in place of d.
+    The largest distance between the distribution functions (Kolmogorov and Smirnov) on five manifolds of dimensions 1,
+    2, 2, 2 and 5, in ten dimensions; ``next_dimension`` is the smallest with d + 1 in place of d.
     """
     worst, control = 0.0, math.inf
-    for d, x in ((d, x) for name, (d, x) in _known(n, seed).items() if name != "Swiss roll"):
+    for d, x in _known(n, seed).values():
         r, _ = neighbours(x, 2)
         ratio = (r[:, 0] / r[:, 1]).sort().values
         grid = torch.arange(1, n + 1, dtype=torch.float64) / n
@@ -255,15 +255,17 @@ def digits_are_not_flat(*, x: Tensor | None = None, at: int = 2000, seed: int = 
     }
 
 
-@claim("manifold.straight_lines_leave_the_data", talk=TALK, bound=at_least(1))
+@claim("manifold.straight_lines_leave_the_data", talk=TALK, bound=at_least(0.7))
 def straight_lines_leave_the_data(
     *, x: Tensor | None = None, y: Tensor | None = None, pairs: int = 1000, seed: int = 0
 ) -> dict[str, float | str]:
-    """The middle of a straight line between two digits is further from new digits than a digit is: ratio of medians.
+    """Straight lines between unequal digits leave the data: the share of lines whose middle is further from the nearest
+    new digit than its two ends are on average.
 
-    Lines between unequal digits of one half of the data, distances to the nearest digit of the other half. In flat data
-    the ratio is below 1, since an average is closer to everything: ``flat_copy``. ``same_digit`` is for lines between
-    equal digits.
+    The lines are drawn in one half of the data; the digits of the other half are new. ``ratio`` is the median of the
+    distance of the middle over that of the ends. In flat data the share is about 0 and the ratio √3/2, since an average
+    is closer to everything: E|½(x + y) − z|² = 3/2 tr C, and E|x − z|² = 2 tr C, for independent points of covariance
+    C. ``flat_copy`` and ``flat_ratio`` measure that. ``same_digit`` is the share for lines between equal digits.
 
     Args:
         x: pictures, shape ``(n, pixels)``; the 8×8 digits if not given.
@@ -280,15 +282,17 @@ def straight_lines_leave_the_data(
     starts, ends = torch.randint(half, (2, pairs), generator=generator)
     equal = y.cpu()[order[starts]] == y.cpu()[order[ends]]
 
-    def ratio(points: Tensor, chosen: Tensor) -> float:
+    def compared(points: Tensor, chosen: Tensor) -> tuple[float, float]:
         ours, new = points[order[:half]], points[order[half:]]
-        middle = (ours[starts[chosen]] + ours[ends[chosen]]) / 2
-        of_middle, of_digit = (nearest(q, new, 1)[0].median() for q in (middle, ours[:pairs]))
-        return float(of_middle / of_digit)
+        one, other = ours[starts[chosen]], ours[ends[chosen]]
+        middle, first, second = (nearest(q, new, 1)[0][:, 0].double() for q in ((one + other) / 2, one, other))
+        ratio = middle / ((first + second) / 2)
+        return float((ratio > 1).double().mean()), float(ratio.median())
 
-    apart = starts != ends
-    copy = flat_copy(x, len(x), generator=generator)
-    return {"value": ratio(x, ~equal), "flat_copy": ratio(copy, ~equal), "same_digit": ratio(x, equal & apart)}
+    share, ratio = compared(x, ~equal)
+    flat_share, flat_ratio = compared(flat_copy(x, len(x), generator=generator), ~equal)
+    same, _ = compared(x, equal & (starts != ends))
+    return {"value": share, "ratio": ratio, "flat_copy": flat_share, "flat_ratio": flat_ratio, "same_digit": same}
 
 
 def _known(n: int, seed: int) -> dict[str, tuple[int, Tensor]]:

@@ -35,18 +35,21 @@ def levina_bickel(r: Tensor, *, average: Literal["inverse", "plain"] = "inverse"
         average: ``"inverse"`` for 1/mean(1/m), ``"plain"`` for mean(m).
         minus: c; by default 1 for inverse averages and 2 for plain ones, which makes both right.
 
+    Returns:
+        The dimension; infinite where all k neighbours of one point, or with inverse averages of all points, are equally
+            far.
+
     Raises:
-        ValueError: fewer than c + 1 neighbours, or a point at distance 0 from its neighbour.
+        ValueError: an unknown average, fewer than c + 1 neighbours, distances that do not ascend or are not finite, or
+            a point at distance 0 from its neighbour.
 
     Source: Levina & Bickel (2004), with c = 2 and plain averages in its published code; MacKay & Ghahramani (2005).
     """
+    if average not in ("inverse", "plain"):
+        raise ValueError(f"expected the average 'inverse' or 'plain', got {average!r}")
     c = {"inverse": 1, "plain": 2}[average] if minus is None else minus
-    k = r.shape[1]
-    if k <= max(c, 1):
-        raise ValueError(f"expected distances to at least {max(c, 1) + 1} neighbours, got shape {tuple(r.shape)}")
-    _refuse_repeated(r)
-    r = r.cpu().double()
-    inverse = (r[:, -1:] / r[:, :-1]).log().sum(1) / (k - c)
+    r = _distances(r, max(c, 1) + 1)
+    inverse = (r[:, -1:] / r[:, :-1]).log().sum(1) / (r.shape[1] - c)
     return float(1 / inverse.mean()) if average == "inverse" else float((1 / inverse).mean())
 
 
@@ -58,19 +61,23 @@ def two_nn(r: Tensor, *, discard: float = 0.1) -> float:
 
     Args:
         r: distances to the nearest neighbours, ascending, shape ``(n, k)`` with k ≥ 2; two columns are used.
-        discard: share of the largest μ to leave out; they come from points for which the density is not constant.
+        discard: share of the largest μ to leave out, in (0, 1); they come from points for which the density is not
+            constant, and the very last has F = 1.
+
+    Returns:
+        The dimension; NaN where the two neighbours of every point kept are equally far.
 
     Raises:
-        ValueError: fewer than two neighbours, or a point at distance 0 from its neighbour.
+        ValueError: fewer than two neighbours, distances that do not ascend or are not finite, a point at distance 0
+            from its neighbour, or a share that leaves no point.
 
     Source: Facco, d'Errico, Rodriguez & Laio (2017).
     """
-    if r.ndim != 2 or r.shape[1] < 2:
-        raise ValueError(f"expected distances to at least 2 neighbours, got shape {tuple(r.shape)}")
-    _refuse_repeated(r)
-    r = r.cpu().double()
+    r = _distances(r, 2)
     log_mu = (r[:, 1] / r[:, 0]).log().sort().values
     kept = int(len(log_mu) * (1 - discard))
+    if not 0 < kept < len(log_mu):
+        raise ValueError(f"expected to discard some of the {len(log_mu)} points and keep some, got the share {discard}")
     rank = torch.arange(1, kept + 1, dtype=torch.float64)
     x, y = log_mu[:kept], -torch.log1p(-rank / len(log_mu))
     return float((x @ y) / (x @ x))
@@ -84,12 +91,28 @@ def principal_variances(x: Tensor) -> Tensor:
 
     Returns:
         Shape ``(D,)``, not negative.
+
+    Raises:
+        ValueError: ``x`` is not a matrix of two points or more.
     """
+    if x.ndim != 2 or len(x) < 2:
+        raise ValueError(f"expected two points or more, shape (n, D), got {tuple(x.shape)}")
     return torch.linalg.eigvalsh(torch.atleast_2d(torch.cov(x.cpu().double().T))).flip(0).clamp(min=0)
 
 
 def explained(variances: Tensor, share: float = 0.95) -> int:
-    """The smallest number of principal axes that hold a share of the variance."""
+    """The smallest number of principal axes that hold a share of the variance.
+
+    Args:
+        variances: largest first, shape ``(D,)``, as `principal_variances` returns them.
+        share: in (0, 1].
+
+    Raises:
+        ValueError: ``share`` is no such share.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"expected a share of the variance in (0, 1], got {share}")
+    # The last partial sum may miss the whole by rounding.
     return int((variances.cumsum(0) < share * variances.sum() * (1 - 1e-12)).sum()) + 1
 
 
@@ -97,7 +120,12 @@ def participation_ratio(variances: Tensor) -> float:
     """(Σλ)²/Σλ²: the number of axes, if all that matter were equal.
 
     d equal variances among zeros give d. No threshold has to be chosen.
+
+    Raises:
+        ValueError: all variances are zero.
     """
+    if not variances.any():
+        raise ValueError("all variances are zero: the points are one point")
     return float(variances.sum().square() / variances.square().sum())
 
 
@@ -140,8 +168,14 @@ def local_pca(x: Tensor, index: Tensor, *, threshold: float = 0.05) -> Tensor:
     return (variances > threshold * variances[:, :1]).sum(1)
 
 
-def _refuse_repeated(r: Tensor) -> None:
+def _distances(r: Tensor, least: int) -> Tensor:
+    """The table of distances as an estimator needs it: checked, float64, on the CPU."""
+    if r.ndim != 2 or r.shape[1] < least:
+        raise ValueError(f"expected distances to at least {least} neighbours, shape (n, k), got {tuple(r.shape)}")
+    if not (r.isfinite().all() and (r.diff(dim=1) >= 0).all()):
+        raise ValueError("expected finite distances, in each row ascending: take them from neighbours(x, k)")
     if (repeated := int((r[:, 0] == 0).sum())) > 0:
         raise ValueError(
             f"{repeated} points are at distance 0 from their nearest neighbour: take each once, torch.unique(x, dim=0)"
         )
+    return r.cpu().double()

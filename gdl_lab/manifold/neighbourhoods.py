@@ -48,10 +48,12 @@ def nearest(queries: Tensor, x: Tensor, k: int, *, leave_out: Tensor | None = No
         Distances, ascending, and indices into x, both of shape ``(m, k)``. Equal distances stand in any order.
 
     Raises:
-        ValueError: shapes do not fit, fewer than k points are left, or a coordinate is NaN or infinite.
+        ValueError: shapes or dtypes do not fit, fewer than k points are left, or a coordinate is NaN or infinite.
     """
     if x.ndim != 2 or queries.ndim != 2 or queries.shape[1] != x.shape[1]:
         raise ValueError(f"expected points of shape (n, D), got {tuple(queries.shape)} and {tuple(x.shape)}")
+    if x.dtype != queries.dtype or x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"expected points of one dtype, float32 or float64, got {queries.dtype} and {x.dtype}")
     (n, dim), others = x.shape, len(x) - (leave_out is not None)
     if not 1 <= k <= others:
         raise ValueError(f"expected k between 1 and the {others} other points, got {k}")
@@ -123,12 +125,17 @@ def along(points: Tensor, t: Tensor) -> Tensor:
     """Points on the polygon through given ones, at the shares t of its length.
 
     Args:
-        points: corners in order, shape ``(m, D)``, no two neighbours equal.
+        points: corners in order, shape ``(m, D)``, m ≥ 2, no two neighbours equal.
         t: in [0, 1], shape ``(n,)``.
 
     Returns:
         Shape ``(n, D)``.
+
+    Raises:
+        ValueError: fewer than two corners.
     """
+    if len(points) < 2:
+        raise ValueError(f"expected a polygon of two corners or more, got shape {tuple(points.shape)}")
     lengths = (points[1:] - points[:-1]).norm(dim=1)
     ends = lengths.cumsum(0)
     at = t * ends[-1]

@@ -263,7 +263,7 @@ function render({ model, el }) {
   }
 
   function drawChart(context, width, height, { mle, truth, two_nn }, chosen) {
-    const [left, right, top, bottom] = [26, width - 10, 8, height - 32];
+    const [left, right, top, bottom] = [26, width - 10, 18, height - 32];
     const most = 1.12 * Math.max(3, truth ?? 0, two_nn, ...now.curve.slice(2));
     const x = (k) => left + (right - left) * (k - 2) / (MOST - 2);
     const y = (d) => bottom - (bottom - top) * d / most;
@@ -286,6 +286,8 @@ function render({ model, el }) {
     context.textAlign = "center";
     for (const k of [2, 10, 20, 30, 40, 50, 60]) context.fillText(String(k), x(k), bottom + 11);
     context.fillText("neighbours k", (left + right) / 2, bottom + 25);
+    context.textAlign = "left";
+    context.fillText("estimated dimension", left, 8);
     if (truth) line([left, y(truth)], [right, y(truth)], ink, 1.5, [6, 4]);
     line([left, y(two_nn)], [right, y(two_nn)], cycle[1], 1.5, [2, 3]);
     Object.assign(context, { strokeStyle: cycle[0], lineWidth: 2.5 });
