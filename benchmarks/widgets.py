@@ -8,9 +8,20 @@ Needs a Chromium, ``CHROMIUM`` or one on the PATH.
 from __future__ import annotations
 
 from playwright.sync_api import sync_playwright
+from torch import nn
 
-from gdl_lab.widgets import DimensionEstimate, KernelEditor, LinearRegions
+from gdl_lab.flows import RealNVP
+from gdl_lab.widgets import (
+    CounterfactualExplorer,
+    DigitWalk,
+    DimensionEstimate,
+    FlowLayers,
+    KernelEditor,
+    LinearRegions,
+    MetricExplorer,
+)
 from tests.browser import driver
+from tests.browser.cases import STEP_SIZES, arc, colourful, pictures, planar_data, random_flow, reader
 
 CASES = {
     "LinearRegions, widths (4, 3)": LinearRegions,
@@ -18,6 +29,23 @@ CASES = {
     "KernelEditor, 8 × 8": KernelEditor,
     "KernelEditor, 64 × 64": lambda: KernelEditor([[[float((r * c) % 7) for c in range(64)] for r in range(64)]]),
     "DimensionEstimate, 600 points in R¹²": lambda: DimensionEstimate(n=600, ambient=12, noise=0.05),
+    "FlowLayers, 8 × (2 × 64)": lambda: FlowLayers(random_flow(1, 8, (64, 64)), planar_data(n=300)),
+    "DigitWalk, 6 of 28 × 28": lambda: DigitWalk(RealNVP(784, 2, (16,), principal=16), pictures(6, 28, 28)),
+    "CounterfactualExplorer, 4 of 28 × 28": lambda: CounterfactualExplorer(
+        reader(0, 784, 3), RealNVP(784, 2, (16,)).double(), pictures(4, 28, 28), [1, 2], None, STEP_SIZES, steps=40
+    ),
+    "CounterfactualExplorer, 3 × 32 × 32": lambda: CounterfactualExplorer(
+        reader(0, 3072, 2), RealNVP(3072, 2, (16,)).double(), colourful(4, 32, 32), [1], None, STEP_SIZES, steps=40
+    ),
+    "MetricExplorer, 8 × (2 × 64), paths": lambda: MetricExplorer(  # paths of 200 steps, the most
+        [(delta, random_flow(k, 8, (64, 64))) for k, delta in enumerate((0.3, 0.1, 0.03, 0.01))],
+        arc(),
+        4 * [arc(300)],
+        nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 2)),
+        path_x=True,
+        path_z=True,
+        log_rate=-3.0,
+    ),
 }
 
 
@@ -31,7 +59,7 @@ def main() -> None:
             (root,) = driver.host(watched, make())
             driver.move_times(root, moves=9)  # the first moves compile the code
             times = driver.move_times(root, moves=25)
-            print(f"{name:34s}" + "  ".join(f"{slider} {ms:.1f}" for slider, ms in times.items()))
+            print(f"{name:38s}" + "  ".join(f"{slider} {ms:.1f}" for slider, ms in times.items()))
             watched.page.close()
         browser.close()
 

@@ -7,15 +7,17 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from gdl_lab.training import CheckpointError
 
-__all__ = ["read", "write"]
+__all__ = ["read", "rebuild", "write"]
+
+Kind = TypeVar("Kind", bound=nn.Module)
 
 
 def write(path: str | Path, weights: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> None:
@@ -54,10 +56,35 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         architecture = json.loads(metadata["architecture"])
         digest = metadata["digest"]
     except (KeyError, json.JSONDecodeError):
-        raise CheckpointError(f"{path} does not say which flow it holds: it was not written by `save`") from None
+        raise CheckpointError(f"{path} does not say what it holds: it was not written by `save`") from None
     if digest != _digest(weights):
         raise CheckpointError(f"{path} is damaged, its weights are not those that were saved: make it anew")
     return weights, architecture
+
+
+def rebuild(path: str | Path, key: str, kinds: Mapping[str, type[Kind]], expected: str) -> Kind:
+    """The network of a file that `write` made, on the CPU, in its dtype and in evaluation mode.
+
+    Args:
+        key: of the architecture, whose entry names one of ``kinds``; the other entries go to its constructor.
+        expected: what the file ought to hold, in words, for the message when it does not.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds something else.
+    """
+    weights, architecture = read(path)
+    name = architecture.pop(key, None)
+    kind = kinds.get(str(name))
+    if kind is None:
+        raise CheckpointError(f"{path} holds {name!r}, expected a {expected} of this package")
+    try:
+        network = kind(**architecture)
+        network.to(next(iter(weights.values())).dtype).load_state_dict(weights)
+    except (AttributeError, TypeError, ValueError, RuntimeError, StopIteration) as reason:
+        raise CheckpointError(
+            f"{path} does not fit this version of {name} ({str(reason).splitlines()[0]}): make the file anew"
+        ) from None
+    return network.eval()
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:

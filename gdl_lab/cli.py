@@ -1,4 +1,4 @@
-"""The command `gdl-lab`: open the course, test it, build the book, measure the claims, fetch data, time the code."""
+"""The command `gdl-lab`: open, test and build the course, measure its claims, fetch data, train its models, time it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -203,9 +204,8 @@ def list_data() -> None:
 
     shown = RichTable("name", "what", "licence", "on this machine")
     for name, card in CARDS.items():
-        shown.add_row(
-            name, card.title, card.licence, "yes" if on_this_machine(name) else f"no: gdl-lab data fetch {name}"
-        )
+        whence = f"obtain it from {card.published.address}" if card.published else f"gdl-lab data fetch {name}"
+        shown.add_row(name, card.title, card.licence, "yes" if on_this_machine(name) else f"no: {whence}")
     console.print(shown)
 
 
@@ -223,14 +223,49 @@ def fetch_data(name: Annotated[str, typer.Argument(help="A name from `gdl-lab da
 @data_app.command("check")
 def check_data() -> None:
     """Load every data set that is on this machine, checksums included."""
-    from gdl_lab.data import CARDS, load, on_this_machine
+    from gdl_lab.data import CARDS, count, on_this_machine
 
     for name in CARDS:
         if on_this_machine(name):
-            sizes = ", ".join(f"{len(load(name, split)):,} {split}" for split in ("train", "test"))
+            sizes = ", ".join(f"{count(name, split):,} {split}" for split in ("train", "test"))
             print(f"✓ {name}: {sizes}")
         else:
             print(f"· {name}: not on this machine")
+
+
+@app.command("train")
+def train_model(
+    name: Annotated[str | None, typer.Argument(help="A recipe. Default: list them all.")] = None,
+    profile: ProfileOption = None,
+    folder: Annotated[Path | None, typer.Option(help="Where checkpoints lie. Default: data/checkpoints.")] = None,
+) -> None:
+    """Train a flow or a reader by its recipe and write its checkpoint, with a card; without a name, list the recipes.
+
+    Stopped by Ctrl-C or killed, it goes on from its last validation when the same line is run again. The checkpoint
+    that is there stays until the new one is complete.
+    """
+    from gdl_lab import recipes
+
+    if name is None:
+        shown = RichTable("name", "what", "made in", "minutes", "MB", "measured", "to beat")
+        for known, recipe in recipes.RECIPES.items():
+            if recipes.weights(known, folder).is_file():
+                card, size = recipes.card(known, folder), recipes.weights(known, folder).stat().st_size
+                cells = [card.profile, f"{card.minutes:.1f}", f"{size / 1e6:.1f}"]
+                measured = f"{card.value:.3g} {card.metric}"
+                shown.add_row(known, recipe.title, *cells, measured, "{}: {:.3g}".format(*card.to_beat))
+            else:
+                shown.add_row(known, recipe.title, f"gdl-lab train {known}")
+        console.print(shown)
+        return
+    try:
+        card = recipes.train(name, _chosen(profile), folder)
+    except KeyboardInterrupt:
+        print("gdl-lab: interrupted; the same line goes on from the last validation", file=sys.stderr)
+        raise typer.Exit(130) from None
+    path = recipes.weights(name, folder)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB after {card.minutes:.1f} minutes and {card.steps:,} steps")
+    print(f"{card.metric}: {card.value:.3g}; {card.to_beat[0]} has {card.to_beat[1]:.3g}")
 
 
 @app.command()
@@ -289,5 +324,6 @@ def _expected(reason: Exception) -> bool:
     """Whether an error was written for the reader."""
     from gdl_lab.book import BookError
     from gdl_lab.data import DataError
+    from gdl_lab.training import CheckpointError, Diverged
 
-    return isinstance(reason, BookError | DataError | ValueError)
+    return isinstance(reason, BookError | CheckpointError | DataError | Diverged | ValueError)

@@ -120,6 +120,9 @@ display(claims.show_map(), claims.ch00.every_section_has_its_place())
 # - **60 minutes.** [Chapter 01](01_mlp_backprop.ipynb) from the top with the exercise on backpropagation, then
 #   [chapter 02](02_cnn.ipynb) up to the theorem on translations.
 # - **180 minutes.** Both chapters with all exercises, and “break it” in each: make a hypothesis fail and predict the number first.
+#   Or the geometry of the data: [chapter 03](03_manifold_hypothesis.ipynb), then [chapter 04](04_normalizing_flows.ipynb),
+#   then the two theorems of [chapter 05](05_induced_metric.ipynb#gradient-ascent), and what they are for,
+#   [chapter 06](06_counterfactuals.ipynb).
 #
 # (dictionary)=
 # ## A dictionary

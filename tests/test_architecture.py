@@ -19,10 +19,10 @@ SERVICE = ("runtime", "data", "training", "checkpoints", "sweep")
 # In this order: a maths room may import the ones before it.
 MATHS = (
     "networks", "manifold", "flows", "metric", "counterfactuals", "symmetry", "sphere", "bundles", "lattice",
-    "infinite_width", "discovery",
+    "infinite_width", "discovery", "recipes",
 )  # fmt: skip
 FACE = ("claims", "exercises", "figures", "widgets", "book", "cli")
-SERVICE_LIBRARIES = {"torch", "numpy", "scipy", "sklearn", "tqdm", "pooch", "safetensors", "joblib"}
+SERVICE_LIBRARIES = {"torch", "numpy", "scipy", "sklearn", "PIL", "tqdm", "pooch", "safetensors", "joblib"}
 MATHS_LIBRARIES = {"torch", "numpy", "scipy", "e3nn"}
 DISCOVERY_LIBRARIES = MATHS_LIBRARIES | {"snappy"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "misc", "common", "base"}

@@ -33,6 +33,7 @@ OPTIONS = {
     "test": ["--fast", "--part"],
     "book": ["--profile", "-p", "--only"],
     "claims": ["--json", "--profile", "-p", "[ids]..."],
+    "train": ["[name]", "--profile", "-p", "--folder"],
     "bench": ["[names]..."],
     "data list": [],
     "data fetch": ["name"],

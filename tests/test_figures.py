@@ -54,6 +54,18 @@ KINDS: dict[str, Callable[[], Picture]] = {
     "images": lambda: figures.images([torch.rand(4, 4), -torch.rand(4, 4)], ["a", "b"], signed=[False, True], **WORDS),
     "plane": lambda: figures.plane(lambda p: p[:, 0], POINTS, LABELS, **WORDS),
     "regions": drawn_regions,
+    "clouds": lambda: figures.clouds(
+        {"Z": POINTS, "X": 2 * POINTS},
+        lines={"Z": figures.mesh(lambda z: z, like=POINTS)},
+        values={"Z": POINTS[:, 0]},
+        boxes={"X": 1.5},
+        **WORDS,
+    ),
+    "matrices": lambda: figures.matrices({"one": torch.eye(4), "two": torch.ones(4, 4)}, split=2, **WORDS),
+    "push_forward": lambda: figures.push_forward(torch.sinh, **WORDS),
+    "gallery": lambda: figures.gallery(
+        {"flat": torch.rand(2, 9), "square": torch.rand(2, 1, 3, 3)}, titles={"flat": ["a", "b"]}, **WORDS
+    ),
 }
 
 

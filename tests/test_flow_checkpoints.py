@@ -51,7 +51,7 @@ def test_bad_checkpoints_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is damaged, its weights are not those that were saved"):
         load(tmp_path / "bad")
     save_file({"w": torch.zeros(1)}, tmp_path / "foreign")
-    with pytest.raises(CheckpointError, match="does not say which flow it holds"):
+    with pytest.raises(CheckpointError, match="does not say what it holds"):
         load(tmp_path / "foreign")
     with pytest.raises(CheckpointError, match="holds 'RealNVP', expected a Glow"):
         Glow.load(good)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given
@@ -43,6 +45,21 @@ def test_whitening_is_the_dense_matrix(k: int, rng: torch.Generator) -> None:
         assert (torch.cov(z.T, correction=0) - torch.eye(6)).abs().max() < EXACT
     else:
         assert (torch.cov(w.pull(x).T, correction=0) - torch.eye(6)).abs().max() > 1e-2
+
+
+def test_whitening_stored_in_float32_is_exact_in_float64(rng: torch.Generator) -> None:
+    x = torch.randn(400, 30, generator=rng) @ torch.randn(30, 30, generator=rng)
+    stored = Whitening(30, 12).fit(x)
+    z = torch.randn(5, 30, dtype=torch.float64, generator=rng)
+
+    def defect(w: Whitening) -> float:
+        return float((w.pull(w.push(z)) - z).abs().max())
+
+    assert defect(copy.deepcopy(stored).double()) < 1e-11
+    assert torch.allclose(copy.deepcopy(stored).double().float().directions, stored.directions, atol=1e-6)
+    only_cast = copy.deepcopy(stored).double()
+    only_cast.directions = stored.directions.double()
+    assert defect(only_cast) > 1e-8
 
 
 def test_whitening_refuses_what_has_no_density(rng: torch.Generator) -> None:

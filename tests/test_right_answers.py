@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -46,6 +48,114 @@ def pieces_by_slopes(x: Tensor, y: Tensor) -> int:
     return pieces
 
 
+def density_of_torch(x: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    return torch.distributions.Normal(mu, sigma).log_prob(x).sum(1)
+
+
+def density_by_covariance(x: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    return torch.distributions.MultivariateNormal(mu, torch.diag(sigma**2)).log_prob(x)
+
+
+def inverse_in_place(x: Tensor, s: Callable[..., Tensor], t: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
+    d = x.shape[1] // 2
+    kept = x[:, :d].clone()
+    x[:, d:] -= t(kept)
+    x[:, d:] /= s(kept).exp()
+    return x, s(kept).neg().sum(dim=1)
+
+
+def alternate_by_swapping(z: Tensor, layers: list[Callable[..., Any]]) -> tuple[Tensor, Tensor]:
+    a, b = z.chunk(2, 1)
+    sums = []
+    for layer in layers:
+        b, one = layer(a, b)
+        a, b = b, a
+        sums.append(one)
+    return torch.cat([b, a] if len(layers) % 2 else [a, b], 1), torch.stack(sums).sum(0)
+
+
+def bits_by_the_cell(log_q: Tensor, b: int, D: int) -> Tensor:
+    return -(log_q - D * b * math.log(2)) / math.log(2) / D
+
+
+def mean_by_quadrature(T: float) -> float:
+    z = torch.linspace(-12, 12, 20_001, dtype=torch.float64)
+    cool = torch.distributions.Normal(0.0, T).log_prob(z).exp()
+    return float((cool * torch.distributions.Normal(0.0, 1.0).log_prob(z)).sum() / cool.sum())
+
+
+def metric_by_rows(J: Tensor) -> Tensor:
+    return torch.stack([torch.stack([(row * one).sum(1) for row in J.unbind(1)], 1) for one in J.unbind(1)], 1)
+
+
+def step_by_base_space(x: Tensor, lam: float, gradient: Any, pull: Any, jacobian: Any) -> Tensor:
+    J = jacobian(pull(x))
+    w = torch.einsum("bij,bi->bj", J, gradient(x))
+    return x + lam * torch.einsum("bij,bj->bi", J, w)
+
+
+def apply_by_matrices(g: Callable[[Tensor], Tensor], z: Tensor, v: Tensor) -> Tensor:
+    rows = []
+    for one, covector in zip(z, v, strict=True):
+        J = torch.autograd.functional.jacobian(lambda p: g(p[None])[0], one)
+        rows.append(J @ J.T @ covector)
+    return torch.stack(rows)
+
+
+def apply_by_autograd(g: Callable[[Tensor], Tensor], z: Tensor, v: Tensor) -> Tensor:
+    z = z.clone().requires_grad_()
+    (w,) = torch.autograd.grad(g(z), z, v)
+    return torch.autograd.functional.jvp(g, z.detach(), w)[1]
+
+
+def step_by_backward(
+    z: Tensor, decode: Callable[[Tensor], Tensor], score: Callable[[Tensor], Tensor], lr: float
+) -> Tensor:
+    p = z.clone().requires_grad_()
+    score(decode(p)).backward(torch.ones(len(z), dtype=z.dtype))
+    assert p.grad is not None
+    return z + lr * p.grad
+
+
+def step_by_the_chain_rule(
+    z: Tensor, decode: Callable[[Tensor], Tensor], score: Callable[[Tensor], Tensor], lr: float
+) -> Tensor:
+    rows = []
+    for one in z:
+        J = torch.autograd.functional.jacobian(lambda p: decode(p[None])[0], one)
+        x = decode(one[None]).detach().requires_grad_()
+        score(x).sum().backward()
+        assert x.grad is not None
+        rows.append(one + lr * J.T @ x.grad[0])
+    return torch.stack(rows)
+
+
+def move_by_loops(p: Tensor, slope: Tensor, score: Tensor, lr: float, until: float) -> Tensor:
+    return torch.stack([one + lr * s if r < until else one for one, s, r in zip(p, slope, score, strict=True)])
+
+
+def density_of_a_normal(z: Tensor, log_det: Tensor) -> Tensor:
+    return torch.distributions.Normal(0.0, 1.0).log_prob(z).mean(1) + log_det / z.shape[1]
+
+
+def distance_by_many_points(x: Tensor) -> Tensor:
+    t = torch.linspace(-0.75 * math.pi, 0.75 * math.pi, 5000, dtype=x.dtype)
+    return torch.cdist(x, torch.stack([t.cos(), t.sin()], 1)).amin(1)
+
+
+def maps_of_grey(x: Tensor, other: Tensor) -> Tensor:
+    maps = other.mean(1) - x.mean(1)
+    return maps / max(float(maps.max()), float(-maps.min()))
+
+
+def across_by_solving(gamma_inv: Tensor, normal: Tensor) -> Tensor:
+    """By the definition: n is γ-orthogonal to the tangent space, and ν(n) = 1."""
+    nu = normal / normal.norm(dim=1, keepdim=True)
+    n = torch.linalg.solve(torch.linalg.inv(gamma_inv), nu)
+    n = n / (nu * n).sum(1, keepdim=True)
+    return 1 / torch.einsum("bi,bij,bj->b", n, torch.linalg.inv(gamma_inv), n)
+
+
 @pytest.mark.parametrize(
     ("checker", "answer"),
     [
@@ -57,6 +167,28 @@ def pieces_by_slopes(x: Tensor, y: Tensor) -> int:
         (check.ch01.backprop, gradient_by_samples),
         (check.ch01.initial_weights, uniform_weights),
         (check.ch01.pieces, pieces_by_slopes),
+        (check.ch04.log_density, density_of_torch),
+        (check.ch04.log_density, density_by_covariance),
+        (check.ch04.inverse, inverse_in_place),
+        (check.ch04.inverse, lambda *given: list(inverse_in_place(*given))),
+        (check.ch04.alternate, alternate_by_swapping),
+        (check.ch04.bits, bits_by_the_cell),
+        (check.ch04.mean_log_density, mean_by_quadrature),
+        (check.ch04.mean_log_density, lambda T: torch.tensor(-0.5 * (math.log(2 * math.pi) + T**2))),
+        (check.ch05.inverse_metric, metric_by_rows),
+        (check.ch05.inverse_metric, lambda J: torch.einsum("bij,bkj->bik", J, J).numpy()),
+        (check.ch05.step, step_by_base_space),
+        (check.ch05.slope, lambda lam, r: math.log(r[1] / r[0], 2) / math.log(lam[1] / lam[0], 2)),
+        (check.ch05.slope, lambda lam, r: np.polyfit(np.log10(lam), np.log10(r), 1)[0]),
+        (check.ch05.apply, apply_by_matrices),
+        (check.ch05.apply, apply_by_autograd),
+        (check.ch05.across, across_by_solving),
+        (check.ch06.step, step_by_backward),
+        (check.ch06.step, step_by_the_chain_rule),
+        (check.ch06.move, move_by_loops),
+        (check.ch06.log_q_per_dimension, density_of_a_normal),
+        (check.ch06.distance_to_arc, distance_by_many_points),
+        (check.ch06.difference_maps, maps_of_grey),
     ],
 )
 def test_another_way_is_right_too(checker: Callable[[Any], Any], answer: Callable[..., Any]) -> None:

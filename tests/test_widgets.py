@@ -19,7 +19,10 @@ from gdl_lab.widgets.dimension import draw, uniform
 from gdl_lab.widgets.kernel_editor import PRESETS, digits
 from gdl_lab.widgets.linear_regions import disc, regions
 
-MODULES = ("linear_regions", "kernel_editor", "dimension")
+MODULES = (
+    "linear_regions", "kernel_editor", "dimension", "flow_layers", "digit_walk", "metric_explorer",
+    "counterfactual_explorer",
+)  # fmt: skip
 POINTS, LABELS = [[0.5, 0.5], [-0.5, 0.0]], [1.0, -1.0]
 
 
@@ -35,12 +38,23 @@ def test_a_bundle_is_self_contained_and_small(name: str) -> None:
 
 
 def test_a_bundle_refuses_what_a_page_can_not_load(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "stage.js").write_text("export const half = 0.5;\nconst secret = 1;\n")
+    (tmp_path / "stage.js").write_text(
+        "// A half.\nexport const half = 0.5;\n/** No\n * body's. */\nconst secret = 1;\n"
+    )
+    (tmp_path / "flow.js").write_text("export const flow = 1; // stays\n")
     monkeypatch.setattr(stage, "HERE", tmp_path)
     (tmp_path / "good.js").write_text('import { half } from "./stage.js";\nexport default { half };\n')
-    assert stage.bundle("good").endswith("export default { half };\n")
+    assert stage.bundle("good") == (
+        "const { half } = (() => {\nconst half = 0.5;\nconst secret = 1;\nreturn { half };\n})();\n"
+        "export default { half };\n"
+    )
+    (tmp_path / "both.js").write_text('import { half } from "./stage.js";\nimport { flow } from "./flow.js";\n')
+    assert "const { half } =" in stage.bundle("both")
+    assert "const flow = 1; // stays\nreturn { flow };" in stage.bundle("both")
     (tmp_path / "far.js").write_text('import { half } from "./stage.js";\nimport three from "three";\n')
-    with pytest.raises(ValueError, match=r'far\.js may import from "\./stage\.js" only, found: import three'):
+    with pytest.raises(
+        ValueError, match=r'far\.js may import from "\./stage\.js" and "\./flow\.js" only, found: import three'
+    ):
         stage.bundle("far")
     (tmp_path / "wrong.js").write_text('import { secret } from "./stage.js";\n')
     with pytest.raises(ValueError, match=r"wrong\.js imports secret, which stage\.js does not export"):

@@ -3,7 +3,7 @@
 In a notebook ``claims.ch01.hand_gradient()`` measures one statement; ``gdl-lab claims`` measures them all.
 """
 
-from gdl_lab.claims import ch00, ch01, ch02, ch03
+from gdl_lab.claims import ch00, ch01, ch02, ch03, ch04, ch05, ch06
 from gdl_lab.claims.dictionary import Entry, dictionary
 from gdl_lab.claims.ledger import (
     Bound,
@@ -33,6 +33,9 @@ __all__ = [
     "ch01",
     "ch02",
     "ch03",
+    "ch04",
+    "ch05",
+    "ch06",
     "claim",
     "dictionary",
     "registered",

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from gdl_lab import runtime
-from gdl_lab.data import digits, drawn, files
+from gdl_lab.data import celeba, crowds, digits, drawn, faces, files, mall
 from gdl_lab.data.files import RemoteFile
+from gdl_lab.data.published import Published
 
-__all__ = ["CARDS", "Card", "Dataset", "fetch", "load", "on_this_machine"]
+__all__ = ["CARDS", "Card", "Dataset", "count", "fetch", "load", "on_this_machine"]
 
 SPLITS = ("train", "test")
 
@@ -25,8 +26,9 @@ class Dataset:
 
     Attributes:
         name: the name it was loaded by.
-        x: inputs, float32; points are ``(n, 2)``, pictures ``(n, channels, height, width)`` with values in [0, 1].
-        y: class indices, int64, shape ``(n,)``.
+        x: inputs, float32; points are ``(n, 2)``, pictures ``(n, channels, height, width)`` with values in [0, 1],
+            or bytes where they were asked for.
+        y: shape ``(n,)``; class indices, int64, or for a regression, as the number of people in ``crowds``, float32.
     """
 
     name: str
@@ -54,12 +56,23 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Card:
-    """What a reader should know of a data set before using it."""
+    """What a reader should know of a data set before using it, and where it comes from.
+
+    Attributes:
+        title: one line.
+        licence: what may be done with it.
+        loader: ``loader(split, **options)`` → x and y.
+        files: what `fetch` downloads.
+        published: what its owners alone may hand out.
+        counted: ``counted(split)`` looks at every example where to load them all would take too much memory.
+    """
 
     title: str
     licence: str
     loader: Callable[..., tuple[Tensor, Tensor]]
     files: tuple[RemoteFile, ...] = ()
+    published: Published | None = None
+    counted: Callable[[str], int] | None = None
 
 
 CARDS: dict[str, Card] = {
@@ -74,9 +87,24 @@ CARDS: dict[str, Card] = {
         loader=digits.mnist,
         files=digits.MNIST_FILES,
     ),
+    "celeba": Card(
+        title="202,599 portraits with 40 attributes, such as blond hair, 178×218 (Liu, Luo, Wang & Tang)",
+        licence="its owners' agreement: non-commercial research only; may not be passed on",
+        loader=celeba.celeba,
+        published=celeba.CELEBA,
+        counted=celeba.count,
+    ),
+    "mall": Card(
+        title="2,000 frames of people in a mall, counted, 640×480 (Chen, Loy, Gong & Xiang)",
+        licence="its owners' terms: research only, not commercially; may not be passed on",
+        loader=mall.mall,
+        published=mall.MALL,
+    ),
     "two_moons": Card(title="two interleaving half circles, drawn", licence="MIT", loader=drawn.two_moons),
     "spirals": Card(title="two interleaving spirals, drawn", licence="MIT", loader=drawn.spirals),
     "rings": Card(title="a disc inside a ring, drawn", licence="MIT", loader=drawn.rings),
+    "faces": Card(title="blonde or not: coloured faces, 32×32, drawn", licence="MIT", loader=faces.faces),
+    "crowds": Card(title="how many: 0 to 12 people in a hall, 32×32, drawn", licence="MIT", loader=crowds.crowds),
 }
 
 
@@ -87,7 +115,8 @@ def load(name: str, split: str = "train", *, otherwise: str | None = None, **opt
         name: one of `CARDS`.
         split: ``"train"`` or ``"test"``; drawn sets draw different points for each.
         otherwise: a set to use, saying so, when the files of ``name`` are not on this machine.
-        options: passed to drawn sets: ``n``, ``noise``, ``seed``.
+        options: passed to drawn sets: ``n``, ``seed``, and ``noise`` for those in the plane; to published ones as
+            `celeba.celeba` and `mall.mall` take them.
 
     Raises:
         ValueError: unknown name, split or option.
@@ -98,7 +127,8 @@ def load(name: str, split: str = "train", *, otherwise: str | None = None, **opt
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
     if otherwise is not None and not on_this_machine(name):
-        print(f"{name} is not on this machine (`gdl-lab data fetch {name}` gets it); using {otherwise} instead")
+        gets = "says who gives" if CARDS[name].published else "gets"
+        print(f"{name} is not on this machine (`gdl-lab data fetch {name}` {gets} it); using {otherwise} instead")
         name = otherwise
     loader = CARDS[name].loader
     if unknown := options.keys() - inspect.signature(loader).parameters.keys():
@@ -115,8 +145,11 @@ def fetch(name: str) -> list[Path]:
 
     Raises:
         ValueError: unknown name.
-        DataError: no mirror served the right content, or the cache cannot be written.
+        DataError: no mirror served the right content, or the cache cannot be written; or the set is one that its
+            owners alone may hand out, and is not here.
     """
+    if (published := _card(name).published) is not None:
+        return published.locate(name)
     return [files.fetch(name, file) for file in _card(name).files]
 
 
@@ -126,7 +159,21 @@ def on_this_machine(name: str) -> bool:
     Raises:
         ValueError: unknown name.
     """
-    return all(files.find(name, file) is not None for file in _card(name).files)
+    card = _card(name)
+    if card.published is not None:
+        return card.published.find(name) is not None
+    return all(files.find(name, file) is not None for file in card.files)
+
+
+def count(name: str, split: str) -> int:
+    """Number of examples in a split, after every one of them was read.
+
+    Raises:
+        ValueError: unknown name.
+        DataError: files are missing or damaged.
+    """
+    counted = _card(name).counted
+    return len(load(name, split)) if counted is None else counted(split)
 
 
 def _card(name: str) -> Card:

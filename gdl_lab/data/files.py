@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pooch
 
-__all__ = ["DataError", "RemoteFile", "cache_dir", "fetch", "find", "read"]
+__all__ = ["DataError", "RemoteFile", "cache_dir", "fetch", "find", "folders", "read"]
 
 
 class DataError(RuntimeError):
@@ -57,9 +57,9 @@ def read(dataset: str, file: RemoteFile) -> bytes:
     """
     path = find(dataset, file)
     if path is None:
-        folders = " nor in ".join(str(folder) for folder in _folders(dataset))
+        searched = " nor in ".join(str(folder) for folder in folders(dataset))
         raise DataError(
-            f"{file.name} is not in {folders}: `gdl-lab data fetch {dataset}` downloads it, "
+            f"{file.name} is not in {searched}: `gdl-lab data fetch {dataset}` downloads it, "
             f"or set GDL_LAB_DATA to a folder that holds {dataset}/"
         )
     try:
@@ -107,14 +107,15 @@ def fetch(dataset: str, file: RemoteFile, *, timeout: float = 20) -> Path:
     )
 
 
-def _folders(dataset: str) -> Iterator[Path]:
+def folders(dataset: str) -> Iterator[Path]:
+    """Where the files of a set are searched, in this order."""
     if given := os.environ.get("GDL_LAB_DATA"):
         yield Path(given) / dataset
     yield cache_dir() / dataset
 
 
 def _places(dataset: str, file: RemoteFile) -> Iterator[Path]:
-    for folder in _folders(dataset):
+    for folder in folders(dataset):
         yield folder / file.name
         yield folder / f"{file.name}.gz"
 

@@ -20,7 +20,6 @@ from torch.func import jvp, vmap
 
 from gdl_lab import checkpoints
 from gdl_lab.flows.bases import BASES
-from gdl_lab.training import CheckpointError
 
 __all__ = ["Flow"]
 
@@ -162,19 +161,8 @@ class Flow(nn.Module):
         Raises:
             CheckpointError: the file is missing, damaged, or holds something else.
         """
-        weights, architecture = checkpoints.read(path)
-        name = architecture.pop("flow", None)
-        kind = cls.kinds.get(str(name))
-        if kind is None or not issubclass(kind, cls):
-            raise CheckpointError(f"{path} holds {name!r}, expected a {cls.__name__} of this package")
-        try:
-            flow = kind(**architecture)
-            flow.to(next(iter(weights.values())).dtype).load_state_dict(weights)
-        except (AttributeError, TypeError, ValueError, RuntimeError, StopIteration) as reason:
-            raise CheckpointError(
-                f"{path} does not fit this version of {name} ({str(reason).splitlines()[0]}): make the file anew"
-            ) from None
-        return flow.eval()
+        kinds = {name: kind for name, kind in cls.kinds.items() if issubclass(kind, cls)}
+        return checkpoints.rebuild(path, "flow", kinds, cls.__name__)
 
     def _checked(self, points: Tensor, shape: tuple[int, ...]) -> Tensor:
         """The public door: shape, dtype, device and values, each complaint with what was given and expected."""

@@ -1,8 +1,10 @@
-"""The manifold hypothesis: points drawn on known manifolds, exact nearest neighbours, estimators of their dimension.
+"""The manifold hypothesis: points drawn on known manifolds, exact nearest neighbours, estimators of their dimension;
+and curves with noise whose density is known.
 
 Points are ``(n, D)`` tensors. An estimator takes what it looks at: the distances of `neighbours`, or the points.
 """
 
+from gdl_lab.manifold.curves import Arc, Helix, Moons
 from gdl_lab.manifold.dimension import (
     explained,
     levina_bickel,
@@ -17,7 +19,10 @@ from gdl_lab.manifold.shapes import CHARTS, Chart, affine, flat_copy, orbit, sph
 
 __all__ = [
     "CHARTS",
+    "Arc",
     "Chart",
+    "Helix",
+    "Moons",
     "affine",
     "along",
     "explained",

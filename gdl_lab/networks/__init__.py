@@ -12,13 +12,17 @@ from gdl_lab.networks.convolutional import (
 )
 from gdl_lab.networks.depth import DeepNetwork, propagate_variance, tent
 from gdl_lab.networks.fully_connected import FullyConnected, count_parameters, loss_and_gradients
+from gdl_lab.networks.readers import ConvolutionalReader, MixerReader, Reader
 from gdl_lab.networks.regions import Region, linear_regions
 
 __all__ = [
     "ConvolutionalNetwork",
+    "ConvolutionalReader",
     "DeepNetwork",
     "FullyConnected",
     "GraphConvolution",
+    "MixerReader",
+    "Reader",
     "Region",
     "constrained_weights",
     "correlate",

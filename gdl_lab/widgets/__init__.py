@@ -1,8 +1,22 @@
 """Widgets that live without a kernel: each is a pair ``name.py`` and ``name.js``."""
 
+from gdl_lab.widgets.counterfactual_explorer import CounterfactualExplorer
+from gdl_lab.widgets.digit_walk import DigitWalk
 from gdl_lab.widgets.dimension import DimensionEstimate
+from gdl_lab.widgets.flow_layers import FlowLayers
 from gdl_lab.widgets.kernel_editor import KernelEditor
 from gdl_lab.widgets.linear_regions import LinearRegions
+from gdl_lab.widgets.metric_explorer import MetricExplorer
 from gdl_lab.widgets.stage import Widget, bundle
 
-__all__ = ["DimensionEstimate", "KernelEditor", "LinearRegions", "Widget", "bundle"]
+__all__ = [
+    "CounterfactualExplorer",
+    "DigitWalk",
+    "DimensionEstimate",
+    "FlowLayers",
+    "KernelEditor",
+    "LinearRegions",
+    "MetricExplorer",
+    "Widget",
+    "bundle",
+]

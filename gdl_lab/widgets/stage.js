@@ -55,6 +55,12 @@ export function fixed(value, decimals = 3) {
 /** A number as short as `digits` significant digits allow: 0, −1.5, 0.94. */
 export const short = (value, digits = 3) => String(Number(Number(value).toPrecision(digits))).replace("-", "−");
 
+/** A round step that cuts a range into `most` parts or fewer. */
+export function roundStep(range, most) {
+  const power = 10 ** Math.floor(Math.log10(range / most));
+  return [1, 2, 2.5, 5, 10].map((k) => k * power).find((unit) => range / unit <= most);
+}
+
 /** "light" or "dark": JupyterLab says so on the body, the book on the root, other pages leave it to the system. */
 export function appearance() {
   const lab = document.body.dataset.jpThemeLight;
@@ -168,6 +174,8 @@ export class Stage {
     const control = element("input", { type: "range", "data-name": name, min, max, step });
     const made = this.row(label, control);
     this.on(control, "input", () => act(Number(control.value)));
+    /** Another range, where it depends on what else is set. */
+    made.limit = (low, high) => { [min, max] = [low, high]; };
     /** Show a value, with its text also for screen readers; the range widens where the value has left it. */
     made.show = (value, text = format(value)) => {
       const held = control.matches(":focus");  // a range that shrinks under the finger would jump

@@ -1,7 +1,8 @@
 """What every widget stands on: one self-contained JavaScript module each, and a Python reference for its numbers.
 
 A widget answers the reader in its own JavaScript, so that it lives in the static book, where there is no kernel. Its
-module may import from ``stage.js``; a page of the book can not, so `bundle` writes that import out.
+module may import from `LIBRARIES`, the modules that widgets share; a page of the book can not, so `bundle` writes those
+imports out.
 """
 
 from __future__ import annotations
@@ -17,28 +18,38 @@ from numpy.typing import NDArray
 __all__ = ["Widget", "bundle", "finite_array", "float32_bytes"]
 
 HERE = Path(__file__).parent
-IMPORT = re.compile(r'^import \{([^}]*)\} from "\./stage\.js";\n', re.MULTILINE)
+LIBRARIES = ("stage", "flow")
+IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(' + "|".join(LIBRARIES) + r')\.js";\n', re.MULTILINE)
+COMMENT = re.compile(r"^ *(?://[^\n]*|/\*\*.*?\*/)\n", re.MULTILINE | re.DOTALL)
 EXPORT = re.compile(r"^export (?=(?:const|function|class) (\w+))", re.MULTILINE)
 
 
 def bundle(name: str) -> str:
     """The text of ``name.js`` as one module without imports.
 
-    ``stage.js`` becomes the body of a function that returns its exports, so that its private names stay private.
+    A library becomes the body of a function that returns its exports, so that its private names stay private; its
+    comments stay behind.
 
     Raises:
-        ValueError: the module imports anything else, or a name that ``stage.js`` does not export.
+        ValueError: the module imports anything else, or a name that the library does not export.
     """
-    stage = (HERE / "stage.js").read_text(encoding="utf-8")
-    module = (HERE / f"{name}.js").read_text(encoding="utf-8")
-    imported = {word.strip() for names in IMPORT.findall(module) for word in names.split(",")} - {""}
-    if unknown := imported - set(EXPORT.findall(stage)):
-        raise ValueError(f"{name}.js imports {', '.join(sorted(unknown))}, which stage.js does not export")
-    body = IMPORT.sub("", module)
+    body = (HERE / f"{name}.js").read_text(encoding="utf-8")
+    imported: dict[str, set[str]] = {}
+    for names, library in IMPORT.findall(body):
+        imported.setdefault(library, set()).update({word.strip() for word in names.split(",")} - {""})
+    body = IMPORT.sub("", body)
     if stray := re.search(r"^import\b.*", body, re.MULTILINE):
-        raise ValueError(f'{name}.js may import from "./stage.js" only, found: {stray[0]}')
+        allowed = " and ".join(f'"./{library}.js"' for library in LIBRARIES)
+        raise ValueError(f"{name}.js may import from {allowed} only, found: {stray[0]}")
+    return "".join(_written_out(library, names, name) for library, names in imported.items()) + body
+
+
+def _written_out(library: str, imported: set[str], name: str) -> str:
+    text = (HERE / f"{library}.js").read_text(encoding="utf-8")
+    if unknown := imported - set(EXPORT.findall(text)):
+        raise ValueError(f"{name}.js imports {', '.join(sorted(unknown))}, which {library}.js does not export")
     names = ", ".join(sorted(imported))
-    return f"const {{ {names} }} = (() => {{\n{EXPORT.sub('', stage)}return {{ {names} }};\n}})();\n{body}"
+    return f"const {{ {names} }} = (() => {{\n{EXPORT.sub('', COMMENT.sub('', text))}return {{ {names} }};\n}})();\n"
 
 
 class Widget(anywidget.AnyWidget):
@@ -52,13 +63,14 @@ class Widget(anywidget.AnyWidget):
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """The widget whose traits a page has stored, for instance a page of the book; unknown names are ignored."""
-        widget = cls()
-        own = {name: value for name, value in state.items() if name in widget.keys and not name.startswith("_")}
-        with widget.hold_trait_notifications():
-            for name, value in own.items():
-                if name not in ("layout", "tabbable", "tooltip"):
-                    setattr(widget, name, value)
+        """The widget whose traits a page has stored, for instance a page of the book; unknown names are ignored.
+
+        Its class's own constructor is passed by: what that computes from the author's arguments is stored already.
+        """
+        layout = ("layout", "tabbable", "tooltip")
+        known = {name for name in cls.class_trait_names(sync=True) if not name.startswith("_") and name not in layout}
+        widget = cls.__new__(cls)
+        Widget.__init__(widget, **{name: value for name, value in state.items() if name in known})
         return widget
 
 

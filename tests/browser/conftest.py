@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import pytest
 
-from .driver import FLAGS, Watched, find_chromium
+from gdl_lab.widgets import bundle
+from gdl_lab.widgets.stage import LIBRARIES
+
+from .driver import EMPTY, FLAGS, STAGE, Watched, find_chromium, module_url
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Route
@@ -59,6 +62,23 @@ def page(chromium: Browser) -> Iterator[OpenPage]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def blank(page: OpenPage) -> Watched:
+    """An empty page, on which modules are imported."""
+    watched = page()
+    watched.page.set_content(EMPTY)
+    return watched
+
+
+def call(watched: Watched, module: str, expression: str, *arguments: Any) -> Any:
+    """Evaluate an expression in the exports ``js`` of a bundled widget, or of a library, with ``args``."""
+    source = (STAGE / f"{module}.js").read_text(encoding="utf-8") if module in LIBRARIES else bundle(module)
+    return watched.page.evaluate(
+        f"async ([url, args]) => {{ const js = await import(url); return {expression}; }}",
+        [module_url(source), list(arguments)],
+    )
 
 
 def _guard(watched: Watched, route: Route) -> None:

@@ -16,23 +16,32 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gdl_lab.widgets import DimensionEstimate, KernelEditor, LinearRegions, Widget
+from gdl_lab.widgets import LinearRegions
 
 from . import driver
+from .cases import WIDGETS
 from .conftest import OpenPage
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-CELLS = {
-    "LinearRegions": "from gdl_lab.widgets import KernelEditor, LinearRegions\nregions = LinearRegions()\nregions",
-    "KernelEditor": "editor = KernelEditor()\neditor",
-    "DimensionEstimate": "from gdl_lab.widgets import DimensionEstimate\nestimate = DimensionEstimate()\nestimate",
+NAMES = {
+    "LinearRegions": ("regions", "linear-regions"),
+    "KernelEditor": ("editor", "kernel-editor"),
+    "DimensionEstimate": ("estimate", "dimension-estimate"),
+    "FlowLayers": ("layers", "flow-layers"),
+    "DigitWalk": ("walk", "digit-walk"),
+    "CounterfactualExplorer": ("counterfactual", "counterfactual-explorer"),
+    "MetricExplorer": ("explorer", "metric-explorer"),
 }
-KINDS = {"LinearRegions": "linear-regions", "KernelEditor": "kernel-editor", "DimensionEstimate": "dimension-estimate"}
+CELLS = [
+    "from tests.browser.cases import WIDGETS",
+    *(f'{v} = WIDGETS["{name}"]()\n{v}' for name, (v, _) in NAMES.items()),
+]
 DOUBLE = [0, 0, 0, 0, 2, 0, 0, 0, 0]
 READ_BACK = f"""import json
-print("PYTHON", json.dumps([regions.readout(), regions.weights, editor.readout(), editor.kernel, estimate.readout()]))
+readouts = [widget.readout() for widget in ({", ".join(variable for variable, _ in NAMES.values())})]
+print("PYTHON", json.dumps([readouts, regions.weights, editor.kernel]))
 regions.weights = regions.start
 editor.kernel = {DOUBLE}"""
 
@@ -41,7 +50,7 @@ editor.kernel = {DOUBLE}"""
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a JupyterLab that serves one scratch notebook, with settings and history of its own."""
     folder = tmp_path_factory.mktemp("lab")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS.values()])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, folder / "scratch.ipynb")
     with socket.socket() as free:
@@ -85,25 +94,21 @@ def test_widgets_in_jupyterlab(lab: str, page: OpenPage) -> None:
     browser = watched.page
     browser.goto(lab)
     browser.locator('.jp-NotebookPanel [data-status="idle"]').first.wait_for(state="attached", timeout=90_000)
-    roots = {name: browser.locator(f'{driver.WIDGET}[data-widget="{kind}"]') for name, kind in KINDS.items()}
+    roots = {name: browser.locator(f'{driver.WIDGET}[data-widget="{kind}"]') for name, (_, kind) in NAMES.items()}
     # The page may say "idle" shortly before its connection to the kernel stands; what is run then is lost.
     for attempt in range(3):
         browser.wait_for_timeout(3_000)
         browser.get_by_role("menuitem", name="Run", exact=True).first.click()
         browser.get_by_text("Run All Cells", exact=True).first.click()
         try:
-            roots["DimensionEstimate"].wait_for(timeout=30_000)
+            roots["MetricExplorer"].wait_for(timeout=30_000)
             break
         except TimeoutError:
             assert attempt < 2, "no widget appeared"
     harmless = re.compile("strict mode: use allowUnionTypes|Failed to load resource")
     watched.errors[:] = [error for error in watched.errors if not harmless.search(error)]
 
-    models: dict[str, Widget] = {
-        "LinearRegions": LinearRegions(),
-        "KernelEditor": KernelEditor(),
-        "DimensionEstimate": DimensionEstimate(),
-    }
+    models = {name: WIDGETS[name]() for name in NAMES}
     for name, root in roots.items():
         root.scroll_into_view_if_needed()
         driver.drive(watched, root, models[name].readout)
@@ -125,10 +130,9 @@ def test_widgets_in_jupyterlab(lab: str, page: OpenPage) -> None:
     browser.keyboard.press("Shift+Enter")
     printed = browser.locator(".jp-OutputArea-output pre", has_text="PYTHON").last
     printed.wait_for(timeout=30_000)
-    regions, weights, editor, kernel, estimate = json.loads((printed.text_content() or "").removeprefix("PYTHON"))
-    driver.agree(shown["LinearRegions"], regions)
-    driver.agree(shown["KernelEditor"], editor)
-    driver.agree(shown["DimensionEstimate"], estimate)
+    readouts, weights, kernel = json.loads((printed.text_content() or "").removeprefix("PYTHON"))
+    for name, readout in zip(NAMES, readouts, strict=True):
+        driver.agree(shown[name], readout)
     assert weights == reader["LinearRegions"]["weights"]
     assert kernel == reader["KernelEditor"]["kernel"]
 
