@@ -5,37 +5,49 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from gdl_lab.training import CheckpointError
 
-__all__ = ["read", "rebuild", "write"]
+__all__ = ["read", "rebuild", "replacing", "write"]
 
 Kind = TypeVar("Kind", bound=nn.Module)
 
 
-def write(path: str | Path, weights: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> None:
-    """Write ``weights`` and a JSON-able ``architecture`` under another name and rename, so never half a file.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Another name to write under; what lies there in the end takes the place of ``path``, so never half a file.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
-    path = Path(path)
-    tensors = {name: w.detach().cpu().contiguous().clone() for name, w in weights.items()}
-    metadata = {"architecture": json.dumps(architecture), "digest": _digest(tensors)}
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata)
+        yield partial
         os.replace(partial, path)
-    except (OSError, SafetensorError) as reason:
+    except OSError as reason:
         raise CheckpointError(f"cannot write the checkpoint {path} ({reason}): choose another place") from None
+
+
+def write(path: str | Path, weights: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> None:
+    """Write ``weights`` and a JSON-able ``architecture``, complete or not at all.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    tensors = {name: w.detach().cpu().contiguous().clone() for name, w in weights.items()}
+    metadata = {"architecture": json.dumps(architecture), "digest": _digest(tensors)}
+    with replacing(Path(path)) as partial:
+        # safetensors' own writer makes files that nobody else may read
+        partial.write_bytes(save(tensors, metadata))
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -79,7 +91,8 @@ def rebuild(path: str | Path, key: str, kinds: Mapping[str, type[Kind]], expecte
         raise CheckpointError(f"{path} holds {name!r}, expected a {expected} of this package")
     try:
         network = kind(**architecture)
-        network.to(next(iter(weights.values())).dtype).load_state_dict(weights)
+        # the first number of all may be an integer, as the batches that a normalisation counts
+        network.to(next(w.dtype for w in weights.values() if w.is_floating_point())).load_state_dict(weights)
     except (AttributeError, TypeError, ValueError, RuntimeError, StopIteration) as reason:
         raise CheckpointError(
             f"{path} does not fit this version of {name} ({str(reason).splitlines()[0]}): make the file anew"

@@ -245,17 +245,19 @@ def train_model(
     that is there stays until the new one is complete.
     """
     from gdl_lab import recipes
+    from gdl_lab.training import CheckpointError
 
     if name is None:
         shown = RichTable("name", "what", "made in", "minutes", "MB", "measured", "to beat")
         for known, recipe in recipes.RECIPES.items():
-            if recipes.weights(known, folder).is_file():
+            try:
                 card, size = recipes.card(known, folder), recipes.weights(known, folder).stat().st_size
-                cells = [card.profile, f"{card.minutes:.1f}", f"{size / 1e6:.1f}"]
-                measured = f"{card.value:.3g} {card.metric}"
-                shown.add_row(known, recipe.title, *cells, measured, "{}: {:.3g}".format(*card.to_beat))
-            else:
+            except (OSError, CheckpointError):  # one that is missing or damaged must not hide the others
                 shown.add_row(known, recipe.title, f"gdl-lab train {known}")
+                continue
+            cells = [card.profile, f"{card.minutes:.1f}", f"{size / 1e6:.1f}"]
+            measured = f"{card.value:.3g} {card.metric}"
+            shown.add_row(known, recipe.title, *cells, measured, "{}: {:.3g}".format(*card.to_beat))
         console.print(shown)
         return
     try:

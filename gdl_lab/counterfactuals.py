@@ -16,13 +16,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from gdl_lab.flows import Flow
-from gdl_lab.metric import Diffeomorphism, adapt
+from gdl_lab.flows import Diffeomorphism, Flow, adapt
 from gdl_lab.training import Diverged
 
 __all__ = ["Explanation", "Path", "ascend", "closeness", "explain", "log_probability"]
@@ -241,29 +240,19 @@ def explain(
     Warns:
         UserWarning: some samples were at the target to begin with, or did not get there in the given steps.
     """
-    goal = _class_or_value(target)
     _check_points(x)
     if not 0 < confidence < 1 or not tol > 0:
         raise ValueError(f"expected a confidence between 0 and 1 and a positive tol, got {confidence} and {tol}")
     for module in (classifier, flow):
         _check_home(module, x)
-    space = adapt(flow)
-    score = log_probability(classifier, goal) if isinstance(goal, int) else closeness(classifier, goal)
-    until = math.log(confidence) if isinstance(goal, int) else -0.5 * tol**2
+    space, goal = adapt(flow), _goal(classifier, target, confidence, tol)
     with _evaluating(classifier, flow):
-        with torch.no_grad():
-            z = space.pull(x)
-            back = space.push(z)
-        if back.shape != x.shape or not bool(((back - x).abs() <= 1e-2 * (1 + x.abs().max())).all()):
-            raise ValueError(
-                "push(pull(x)) is not x: the flow is no flow on these data, or not invertible enough there"
-            )
-        in_z = ascend(score, z, space.push, lr=lr, steps=steps, until=until, optimizer=optimizer)
-        in_x = ascend(score, x, lr=lr_x, steps=steps, until=until, optimizer=optimizer)
+        z = _base_points(space, x)
+        in_z = ascend(goal.score, z, space.push, lr=lr, steps=steps, until=goal.until, optimizer=optimizer)
+        in_x = ascend(goal.score, x, lr=lr_x, steps=steps, until=goal.until, optimizer=optimizer)
         with torch.no_grad():
             three = [x.detach(), in_z.end, in_x.end]
-            output = torch.stack([score(one).exp() if isinstance(goal, int) else classifier(one) for one in three])
-            log_q = torch.stack([space.log_prob(one) for one in three])
+            output, log_q = (torch.stack([f(one) for one in three]) for f in (goal.output, space.log_prob))
     for where, path, rate in (("Z", in_z, f"lr={lr}"), ("X", in_x, f"lr_x={lr_x}")):
         if left := int((~path.reached).sum()):
             warnings.warn(
@@ -273,14 +262,36 @@ def explain(
             )
     if there := int((in_x.steps == 0).sum()) if steps else 0:
         warnings.warn(f"{there} of {len(x)} were at {target} to begin with: for them nothing changes", stacklevel=2)
-    return Explanation(goal, three[0], in_z, in_x, output, log_q)
+    return Explanation(goal.target, three[0], in_z, in_x, output, log_q)
 
 
-def _class_or_value(target: int | float) -> int | float:
+class _Goal(NamedTuple):
+    """What is climbed, how far, and what is said about a point in the end: a probability, or the value."""
+
+    target: int | float
+    score: Score
+    until: float
+    output: Score
+
+
+def _goal(classifier: Callable[[Tensor], Tensor], target: int | float, confidence: float, tol: float) -> _Goal:
     try:
-        return operator.index(target)  # type: ignore[arg-type]  # integers of NumPy and PyTorch too
+        label = operator.index(target)  # type: ignore[arg-type]  # integers of NumPy and PyTorch too
     except TypeError:
-        return float(target)
+        value = float(target)
+        return _Goal(value, closeness(classifier, value), -0.5 * tol**2, classifier)
+    score = log_probability(classifier, label)
+    return _Goal(label, score, math.log(confidence), lambda x: score(x).exp())
+
+
+@torch.no_grad()
+def _base_points(space: Flow | Diffeomorphism, x: Tensor) -> Tensor:
+    """z = g⁻¹(x), if g leads back from there to x."""
+    z = space.pull(x)
+    back = space.push(z)
+    if back.shape != x.shape or not bool(((back - x).abs() <= 1e-2 * (1 + x.abs().max())).all()):
+        raise ValueError("push(pull(x)) is not x: the flow is no flow on these data, or not invertible enough there")
+    return z
 
 
 def _check_points(points: Tensor) -> None:

@@ -17,15 +17,14 @@ Source: Gerken, "Gradient ascent in base space"; Dombrowski, Gerken, Müller & K
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Transform
 from torch.func import jvp, vjp, vmap
 
 from gdl_lab import runtime
-from gdl_lab.flows import Flow
+from gdl_lab.flows import Diffeomorphism, Flow, adapt
 
 __all__ = [
     "Diffeomorphism",
@@ -41,59 +40,6 @@ __all__ = [
 
 Map = Callable[[Tensor], Tensor]
 SPARE = 8  # directions searched for beyond the k asked for: they keep the k-th from converging last
-
-
-class Diffeomorphism(NamedTuple):
-    """What a foreign flow must bring along; one of ours does as it is.
-
-    Attributes:
-        push: g, ``(batch, D)`` → ``(batch, …)``.
-        pull: g⁻¹.
-        log_prob: log-density of data, ``(batch, …)`` → ``(batch,)``.
-    """
-
-    push: Map
-    pull: Map
-    log_prob: Map
-
-
-def adapt(flow: Any) -> Flow | Diffeomorphism:
-    """A flow of this package, of normflows or of zuko, with the methods ``push``, ``pull`` and ``log_prob``.
-
-    Args:
-        flow: anything that has the three methods, which is returned as it is; a ``normflows.NormalizingFlow``, whose
-            ``DiagGaussian`` is whitened: base points are standard normal then; a zuko flow, or, if that needs a
-            context c, its distribution ``flow(c)``.
-
-    Raises:
-        TypeError: something else.
-    """
-    if all(callable(getattr(flow, name, None)) for name in Diffeomorphism._fields):
-        return flow
-    if hasattr(flow, "inverse") and hasattr(flow, "q0"):
-        if type(flow.q0).__name__ != "DiagGaussian":
-            return Diffeomorphism(flow.forward, flow.inverse, flow.log_prob)
-        return Diffeomorphism(
-            push=lambda z: flow.forward(flow.q0.loc + z * flow.q0.log_scale.exp()),
-            pull=lambda x: (flow.inverse(x) - flow.q0.loc) * (-flow.q0.log_scale).exp(),
-            log_prob=flow.log_prob,
-        )
-    # a flow of zuko is a recipe that builds its transform anew with each call
-    law = (lambda: flow) if isinstance(getattr(flow, "transform", None), Transform) else flow
-    try:
-        known = isinstance(law().transform, Transform)
-    except (AttributeError, TypeError):
-        known = False
-    if not known:
-        raise TypeError(
-            f"expected a flow with push, pull and log_prob, or one of normflows or zuko, got {type(flow).__name__}: "
-            "hand over Diffeomorphism(push=…, pull=…, log_prob=…)"
-        )
-    return Diffeomorphism(
-        push=lambda z: law().transform.inv(z),
-        pull=lambda x: law().transform(x),
-        log_prob=lambda x: law().log_prob(x),
-    )
 
 
 def jacobian(flow: Flow | Diffeomorphism | Map, z: Tensor, *, chunk: int = 64) -> Tensor:

@@ -20,8 +20,8 @@
 # By the end of this chapter we have climbed one classifier in two coordinate systems, by the same ten lines. In the
 # pixels, a four becomes a nine for the network and for nobody else. In the base space of a flow, it becomes a nine. We
 # measure the difference on curves, digits, faces and crowds: by the distance to the data, by the flow's density, by
-# a second network, and by instruments that need no network. It takes about an hour; it runs in about a minute on two
-# cores. We need chapters 04 and 05: flows, and the step of {cite:t}`dombrowski2023`.
+# a second network, and by instruments that need no network. It takes about an hour; it runs in less than a minute on
+# two cores. We need chapters 04 and 05: flows, and the step of {cite:t}`dombrowski2023`.
 #
 # Where we are: [the map of the talk](00_start_here.ipynb#map).
 
@@ -62,9 +62,9 @@ run = runtime.start(profile)
 # :::{prf:theorem} Diffeomorphic counterfactuals, chapter 05
 # :label: thm-two-ascents
 # In $X$, the step in $Z$ is $\lambda\gamma^{-1}\partial s/\partial x+\mathcal O(\lambda^2)$ with
-# $\gamma^{-1}=(\partial g/\partial z)(\partial g/\partial z)^{\mathsf T}$. If the flow is trained well on data of
-# thickness $\delta$, then $\gamma^{-1}$ tends to zero across the data manifold as $\delta\to0$, and the step points
-# along it.
+# $\gamma^{-1}=(\partial g/\partial z)(\partial g/\partial z)^{\mathsf T}$. Let the divergence of the flow from data of
+# thickness $\delta$ stay bounded as $\delta\to0$. If the flow does not squeeze along the data, then across them
+# $\gamma^{-1}$ tends to zero, in the geometric mean over data and directions, and the step turns along them.
 # :::
 #
 # In code there is one function. All that differs is what the gradient is taken with respect to.
@@ -137,7 +137,7 @@ figures.plane(
 
 # %% [markdown]
 # By numbers, over 100 starts, the same $\lambda$ and the same end, $p\geq0.99$. The yardstick is exact: the distance to
-# the arc in units of its thickness, which is 0.7 in the median for the data themselves.
+# the arc in units of its thickness, whose median is 0.67 for Gaussian noise; `data` is that of these starts.
 
 # %%
 display(
@@ -154,10 +154,11 @@ display(
 #   we start within a radian of the border and where the classifier rises towards it; the claim below tells what happens
 #   further away.
 # - **Plain ascent and Adam.** The theorem is about plain ascent. Adam, which papers use, divides by the size of each
-#   component. In $Z$ it turns the step away from $\gamma^{-1}\partial s$, and in $X$ it makes one of
-#   equal size in all pixels.
-# - **The helix.** How far ascent in $X$ gets away from it depends on how far from the border it starts. The published
-#   figure, about 1.4 in units of its radius {cite}`dombrowski2023`, is one of those.
+#   component. In $Z$ it turns the step away from $\gamma^{-1}\partial s$; in $X$ its first step is of equal size in all
+#   components.
+# - **The helix.** How far ascent in $X$ gets away from it depends on the optimiser, on the classifier and on how far from the
+#   border it starts: with other seeds than ours, our median is between 1.1 and 1.4 of its radius. The paper
+#   {cite}`dombrowski2023`, with Adam and starts all along the helix, shows one of about 2.
 
 # %%
 display(claims.ch06.adam_leaves_the_arc_further(), claims.ch06.far_starts_run_off())
@@ -190,11 +191,15 @@ def to_be_explained(name, wanted, n, flow, *readers):
     right = [s.argmax(1) == wanted if s.ndim == 2 else (s - wanted).abs() < 0.75 for s in said]
     return pool[right[0] & right[1]][:n]
 
-n = run.pick(smoke=16, laptop=48)
+n = run.pick(smoke=16, laptop=240)
 reader, second = recipes.load("digits-reader"), recipes.load("digits-second")
 digit_flow = recipes.load("digits-whitened")
 fours = to_be_explained("mnist", 4, n, digit_flow, reader, second)
-e = explain(reader, digit_flow, fours, 9, lr=0.05, lr_x=0.005, steps=300)
+def quietly(*args, **options):
+    with warnings.catch_warnings(action="ignore"):  # who does not arrive is in the tables
+        return explain(*args, **options)
+
+e = quietly(reader, digit_flow, fours, 9, lr=0.05, lr_x=0.005, steps=300)
 figures.explanation(e, shape=(28, 28), size=1.2)
 
 # %%
@@ -202,8 +207,8 @@ display(claims.ch06.attack_is_small(e=e), claims.ch06.second_reader_rejects(e=e,
 
 # %% [markdown]
 # Look at the fourth column: it is a four, and the network is sure that it is a nine. The change, in the fifth, has no
-# shape; on the black one can see it, as a faint grain, if one knows where to look. (A still fainter one, in all pictures,
-# is the noise between the grey levels that the flow needs, chapter 04.)
+# shape; on the black one sees it as a grain, fainter where the four was near to a nine to begin with. (A still fainter one,
+# in all pictures, is the noise between the grey levels that the flow needs, chapter 04.)
 #
 # Is the network bad? On test digits it is hardly ever wrong (its card says how rarely). It was never asked about such
 # pictures, and neither was the second one, which answers otherwise: the two agree on the data, and off the data each
@@ -218,8 +223,9 @@ display(claims.ch06.attack_is_small(e=e), claims.ch06.second_reader_rejects(e=e,
 # the features which led to the classification. Normalizing flows can be used to optimise along the data manifold.
 # :::
 #
-# The second column above: the fours close at the top. The difference says what makes a nine for this network, and one could
-# have guessed it, which is the best that can be said of an explanation. Three judges are asked. The flow is the least
+# The second column above: most fours close at the top and become nines. Not all: one or the other breaks, or gets a
+# second loop like an eight. The difference says what makes a nine for this network, and one could have guessed it, which
+# is the best that can be said of an explanation. Three judges are asked. The flow is the least
 # independent of them, since it made the pictures; the nearest training picture is the strictest.
 
 # %%
@@ -229,49 +235,50 @@ display(
 )
 
 # %% [markdown]
-# The second reader accepts most, not all. A good reader says “nine” as soon as the border is crossed, with a stroke that is
-# just closed; some of these are fours for others, and the nearest picture is a nine for about half. What does plain ascent do, the iteration of the theorem? And threes on their way to eight?
+# The second reader accepts four of five. A good reader says “nine” as soon as the border is crossed, with a stroke that is
+# just closed; some of these are fours for others, and many have a four for their nearest picture. What does plain ascent
+# do, the iteration of the theorem? And threes on their way to eight?
 
 # %%
-threes = to_be_explained("mnist", 3, n // 2, digit_flow, reader, second)
-rows, most = [], run.pick(smoke=60, laptop=300)
-for name, x, target, options in (
-    ("4 → 9, Adam", fours, 9, {"lr": 0.05, "lr_x": 0.005}),
-    ("4 → 9, plain", fours[: n // 2], 9, {"lr": 0.1, "lr_x": 0.05, "optimizer": "plain"}),
-    ("3 → 8, Adam", threes, 8, {"lr": 0.05, "lr_x": 0.005}),
-):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # who does not arrive is in the table
-        one = explain(reader, digit_flow, x, target, steps=most, **options)
+some, most = run.pick(smoke=(8, 60), laptop=(48, 300))
+threes = to_be_explained("mnist", 3, some, digit_flow, reader, second)
+plain = {"lr": 0.1, "lr_x": 0.05, "optimizer": "plain", "steps": most}
+found, rows = {
+    "4 → 9, Adam": e,
+    "4 → 9, plain": quietly(reader, digit_flow, fours[:some], 9, **plain),
+    "3 → 8, Adam": quietly(reader, digit_flow, threes, 8, lr=0.05, lr_x=0.005, steps=300),
+}, []
+for name, one in found.items():
     for k, (where, path) in enumerate((("Z", one.in_z), ("X", one.in_x))):
         with torch.no_grad():
-            agrees = (second(path.end).argmax(1) == target).double().mean()
+            agrees = (second(path.end).argmax(1) == one.target).double().mean()
+        largest = one.difference[k].flatten(1).abs().amax(1)
         shares = path.reached.double().mean(), path.steps.double().median(), agrees
-        rows.append([
-            name, where, *map(float, shares), float((one.log_q[k + 1] / 784).median()),
-            float(one.difference[k].flatten(1).abs().amax(1).median()),
-        ])
+        medians = (one.log_q[k + 1] / 784).median(), largest.median()
+        rows.append([name, len(one.original), where, *map(float, (*shares, *medians))])
 figures.table(
-    ["", "ascent in", "arrived", "steps", "second agrees", "log q/D", "largest |Δx|"], rows,
-    caption="Shares and medians.",
+    ["", "how many", "ascent in", "arrived", "steps", "second agrees", "log q/D", "largest |Δx|"],
+    rows, caption="Shares and medians.",
 )
 
 # %%
-claims.ch06.threes_become_eights()
+claims.ch06.threes_become_eights(e=found["3 → 8, Adam"], second=second)
 
 # %% [markdown]
-# Plain ascent agrees with Adam in $Z$; in $X$ it concentrates on few pixels, and a larger change of them is seen. Threes
-# are harder: two gaps have to be closed, and many stop at a figure that is an eight to one network only. There the ascent in
-# $Z$ has itself left what digits are, within what the flow believes in. A counterfactual is as good as its flow.
+# In $Z$, the second reader makes little difference between plain ascent and Adam; in $X$, plain ascent concentrates on few
+# pixels, and a larger change of them is seen. Threes are harder: two gaps have to be closed, and many stop at a figure that
+# is an eight to one network only. There the ascent in $Z$ has itself left what digits are, within what the flow believes in.
+# A counterfactual is as good as its flow.
 #
 # **Try it.** Below, one slider moves along both paths. (1) At equal $p$, whose picture has changed? Magnify the change in
-# $X$: can you tell the target from it? (2) Watch $\log q/D$ while you slide. (3) Take the longer step, then Adam: which of
-# the four paths in $X$ would you notice?
+# $X$: can you tell the target from it? (2) Watch $\log q/D$ while you slide. (3) Compare plain ascent and Adam, each with
+# the shorter and the longer step: which of the four changes in $X$ would you notice, and what do long steps cost in $Z$?
 
 # %%
 CounterfactualExplorer(
-    reader, digit_flow, fours[:2], {"nine": 9, "seven": 7}, shape=(28, 28),
-    step_sizes={"plain": [(0.1, 0.05)], "adam": [(0.05, 0.005)]},
+    reader, digit_flow, fours[:2].clamp(0, 1), {"nine": 9, "seven": 7}, ("first", "second"),
+    shape=(28, 28),
+    step_sizes={"plain": [(0.1, 0.05), (0.4, 0.2)], "adam": [(0.05, 0.005), (0.2, 0.02)]},
     steps=run.pick(smoke=60, laptop=200),
 )
 
@@ -293,8 +300,8 @@ CounterfactualExplorer(
 # %%
 face_reader, face_second = recipes.load("faces-reader"), recipes.load("faces-second")
 face_flow = recipes.load("faces")
-brown = to_be_explained("faces", 0, n // 4, face_flow, face_reader, face_second)
-blonde = explain(face_reader, face_flow, brown, 1, lr=0.01, lr_x=0.002, steps=300)
+brown = to_be_explained("faces", 0, run.pick(smoke=4, laptop=12), face_flow, face_reader, face_second)
+blonde = quietly(face_reader, face_flow, brown, 1, lr=0.01, lr_x=0.002, steps=300)
 display(figures.explanation(blonde, shape=(3, 32, 32), size=1.3))
 display(
     claims.ch06.blonde_hair_is_blonde(e=blonde),
@@ -303,10 +310,22 @@ display(
 
 # %% [markdown]
 # What does one see? In $Z$ the hair turns blonde: all of it, whatever its length, and with its strands. Mostly that, but
-# not only: where the hair was black, the skin has become lighter too, and here and there the wall. The flow has
+# not only: where the hair was black, the skin has become lighter too, and here and there the wall has changed. The flow has
 # not learned that these traits are independent, and a gradient has no reason to keep still what costs nothing. In $X$ the
-# hair stays dark under a coloured grain, which here one does see: this reader is not easily fooled, and the measured
-# hair colour moves by a tenth. The talk's invisible attack wants a network that is less sure of its ground.
+# hair stays dark under a coloured grain, which here one does see; the measured hair colour moves by about a tenth of its
+# range. The talk's attack is invisible. Is that a matter of the aim? A misclassification needs no $p\geq0.99$: let us stop
+# at $p\geq0.5$, with steps of a quarter.
+
+# %%
+gentle = quietly(
+    face_reader, face_flow, brown[1:5], 1, confidence=0.5, lr=0.01, lr_x=5e-4, steps=most
+)
+figures.explanation(gentle, shape=(3, 32, 32), size=1.3)
+
+# %% [markdown]
+# Now it depends on the start. A face to which the reader gives the odds of one to two takes a hundredth, which nobody
+# sees; one of which it is sure takes nearly a tenth, and that is still a faint grain. It is a quarter, or less, of what $Z$
+# changes, but on drawings with smooth walls the eye finds it. This reader is not easily fooled.
 #
 # (regression)=
 # ## How many people?
@@ -321,15 +340,14 @@ display(
 
 # %%
 crowd_reader, crowd_second = recipes.load("crowds-reader"), recipes.load("crowds-second")
-crowd_flow, (few, most) = recipes.load("crowds"), run.pick(smoke=(2, 40), laptop=(4, 150))
+crowd_flow, (few, most) = recipes.load("crowds"), run.pick(smoke=(2, 40), laptop=(4, 200))
 found, rows = {}, []
 for name, start, target in (("few", 10.0, 2.0), ("many", 4.0, 8.0), ("too many", 2.0, 10.0)):
     x = to_be_explained("crowds", start, few, crowd_flow, crowd_reader, crowd_second)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found[name] = explain(
-            crowd_reader, crowd_flow, x, target, tol=0.25, lr=0.01, lr_x=0.002, steps=most
-        )
+    found[name] = quietly(
+        crowd_reader, crowd_flow, x, target, tol=0.25, lr=0.01,
+        lr_x=0.005 if name == "few" else 0.002, steps=most,  # less does not get there
+    )
     ends = {"x": x, "Z": found[name].counterfactual, "X": found[name].adversarial}
     for where, end in ends.items():
         with torch.no_grad():
@@ -346,13 +364,20 @@ figures.table(
 claims.ch06.counts_follow_the_target(few=found["few"], many=found["many"])
 
 # %% [markdown]
-# Ascent in $X$ leaves everybody where they are, under a grain, and the reader counts what we want. Ascent in $Z$ to *few*
-# empties the hall; look closely, and some have not left but faded, to a pale shadow that is nobody for the reader and
-# hardly anybody for us. To *many*, people come in, and the second reader and the counter see most of them; but they stand
-# close, and some are darker than any coat can be, with values below 0.
-# *Too many* is too much. From two people to ten is far, and on the way this flow tears: pixels far outside $[0,1]$, bright
+# Ascent in $X$ leaves everybody where they are, under a grain, and the reader counts what we want. To *few*, that takes a
+# strong grain, and a longer step to get there at all; pictures so far from the data have a $\log q$ that is no number to
+# take seriously. Ascent in $Z$ to *few* empties the hall; look closely, and some have not left but faded, to a pale shadow
+# that is nobody for the reader and hardly anybody for us.
+#
+# To *many*, look before you read the table. The reader says eight, the second reader and the counter nearly agree, and
+# hardly anybody has come in! Those who were there have grown, and are darker than any coat can be, with values below 0;
+# here and there stands a pale newcomer. Our counter lays silhouettes on them, and a person drawn half as large again counts
+# as two or three. It was made for pictures of the hall, and these are none: an instrument without a network can be fooled
+# too. That is why its number for *many* is shown, and not claimed.
+#
+# *Too many* is worse. From two people to ten is far, and on the way this flow tears: pixels far outside $[0,1]$, bright
 # or black. Its own density does not mind; the second reader does, and so do we. The theorem promises something for a
-# *well-trained* model, and ours is a small Glow.
+# *well-trained* model and for one step, and ours is a small Glow.
 #
 # ## Break it
 #
@@ -399,9 +424,7 @@ training.fit(
     lambda f, x, y: torch.nn.functional.cross_entropy(f(dequantize(x, 5)), y),
     steps=run.pick(smoke=30, laptop=150), batch_size=64, lr=3e-3, progress=False,
 )
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    odd = explain(biased, face_flow, brown[:3], 1, lr=0.01, lr_x=0.002, steps=200)
+odd = quietly(biased, face_flow, brown[:3], 1, lr=0.01, lr_x=0.002, steps=200)
 hair, wall = [], []
 for one in (brown[:3], odd.counterfactual, blonde.counterfactual[:3]):
     one = one.view(-1, 3, 32, 32).clamp(0, 1)
@@ -412,15 +435,14 @@ print("wall: {:.2f} → {:.2f}; with the reader of above {:.2f}".format(*wall))
 figures.explanation(odd, shape=(3, 32, 32), size=1.3)
 
 # %% [markdown]
-# Now the wall lights up, behind hair that may stay black: the explanation has found out what this reader looks at, which
-# its accuracy would not have told. That is what it is for.
+# Now the wall lights up, behind hair that may stay dark or turn blonde as well: for this reader, both are what “blonde”
+# looks like. The explanation has found out what it looks at, which its accuracy would not have told. That is what it is for.
 #
 # **Bad input** is told at the door.
 
 # %%
 def told(call):
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as heard:
         try:
             call()
         except (ValueError, training.Diverged) as reason:
@@ -584,7 +606,7 @@ check.ch06.difference_maps(solved_difference_maps)
 #
 # - {cite:t}`dombrowski2023` is the paper behind this part of the talk, with CelebA, mall and medical pictures.
 # - {cite:t}`szegedy2014` and {cite:t}`goodfellow2015` found adversarial examples; {cite:t}`ilyas2019` argue that they are
-#   features that generalise, and not errors. Our second reader says: not between these two architectures.
+#   features that generalise, and not errors. Ours seldom convince the second reader, of another architecture.
 # - {cite:t}`stutz2019` tell attacks on the manifold from those off it, and find that only the former are a matter of
 #   generalisation.
 # - `explain` takes your classifier and your flow: see the README. Back to

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.functional import affine_grid, grid_sample
 
 from gdl_lab import recipes
 from gdl_lab.claims import ascents, ch06
 from gdl_lab.claims.ledger import Claim
 from gdl_lab.counterfactuals import Explanation, log_probability
+from gdl_lab.data.crowds import count_people, draw
 from gdl_lab.flows import RealNVP
 from gdl_lab.manifold import Arc
 
@@ -31,7 +33,7 @@ def test_an_undertrained_flow_does_not_keep_the_ascent_on_the_arc() -> None:
     assert not ch06.z_stays_on_the_arc.outcome(flow=recipes.load("arc-short").double()).holds
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("seed", range(1, 6))
 def test_the_toy_holds_for_other_classifiers_and_starts(seed: int) -> None:
     # on the helix some that begin uphill come to a flat place on the way
     on_arc, on_helix = (
@@ -112,5 +114,29 @@ def test_nobody_comes_or_goes_in_adversarial_crowds() -> None:
     few, many = (ascents.crowd(direction).explanation for direction in (False, True))
     measured = ch06.counts_follow_the_target.outcome()
     assert measured.holds, measured
-    assert not ch06.counts_follow_the_target.outcome(few=exchanged(few), many=exchanged(many)).holds
-    assert not ch06.counts_follow_the_target.outcome(few=few, many=exchanged(many)).holds
+    assert not ch06.counts_follow_the_target.outcome(few=exchanged(few), many=many).holds
+    for e in (few, many):
+        assert e.in_z.reached.all(), "or the claim would compare ends of different answers"
+        assert e.in_x.reached.all()
+
+
+def test_the_counter_does_not_judge_the_way_to_many() -> None:
+    many = ascents.crowd(True).explanation
+    shown, in_z = (one.reshape(-1, 3, 32, 32) for one in (many.original, many.counterfactual))
+    assert shown.min() >= 0
+    assert (in_z.flatten(1).amin(1) < -0.5).all(), "people darker than any coat: no pictures of the hall"
+
+
+@pytest.mark.parametrize(("larger", "least", "most"), [(1.0, 1, 1), (1.5, 2, 3), (2.0, 3, 5)])
+def test_the_counter_lays_silhouettes_on_a_giant(larger: float, least: int, most: int) -> None:
+    nobody = torch.zeros(1, 74, dtype=torch.float64)
+    nobody[:, :2] = 0.5
+    somebody = nobody.clone()
+    somebody[:, 2:8] = torch.tensor([0.5, 0.5, 0.5, 0.3, 0.3, 1.0])  # amid the hall
+    hall = draw(nobody)
+    person = draw(somebody) - hall
+    shrink = torch.eye(2, 3, dtype=torch.float64)[None] / larger
+    shrink[:, 1, 2] = 0.45 * (1 - 1 / larger)  # the feet stay
+    grid = affine_grid(shrink, list(person.shape), align_corners=False)
+    person = grid_sample(person, grid, align_corners=False)
+    assert least <= float(count_people((hall + person).clamp(0, 1))) <= most

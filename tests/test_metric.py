@@ -16,8 +16,6 @@ from torch.func import jacrev, vmap
 from gdl_lab import metric
 from gdl_lab.flows import Flow, Glow, RealNVP
 from gdl_lab.metric import (
-    Diffeomorphism,
-    adapt,
     apply_inverse_metric,
     inverse_metric,
     jacobian,
@@ -25,23 +23,10 @@ from gdl_lab.metric import (
     singular_values,
     step_remainder,
 )
+from tests.known_metrics import Arc, Linear, diffeomorphism, normal, randomised
 
 EXACT = 1e-10
 LAMS = (1e-3, 1e-4, 1e-5)
-MISSING = "{} is not installed: pip install -e '.[compare]'"
-
-
-def normal(rng: torch.Generator, *shape: int) -> Tensor:
-    return torch.randn(shape, generator=rng, dtype=torch.float64)
-
-
-def randomised(flow: Any, rng: torch.Generator, size: float = 0.3) -> Any:
-    """The module in float64 with every parameter moved away from where it starts."""
-    flow = flow.double()
-    with torch.no_grad():
-        for p in flow.parameters():
-            p.add_(size * normal(rng, *p.shape) / max(1, p.shape[-1]) ** 0.5)
-    return flow
 
 
 FLOWS: dict[str, Callable[[torch.Generator], Flow]] = {
@@ -60,61 +45,6 @@ def by_autograd(g: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
 def slopes(x: Any, y: Any) -> Any:
     """Fitted exponents of y ~ x^p, one for each column of y."""
     return np.polyfit(np.log(np.asarray(x)), np.log(np.asarray(y)), 1)[0]
-
-
-class Arc:
-    """A flow whose metric is known: radius 1 + δz₂, angle a(2Φ(z₁) − 1) + s z₂, so that s shears it along the arc."""
-
-    def __init__(self, delta: float, a: float = 2.0, shear: float = 0.0) -> None:
-        self.delta, self.a, self.shear = delta, a, shear
-
-    def push(self, z: Tensor) -> Tensor:
-        angle, r = self.a * torch.special.erf(z[:, 0] / 2**0.5) + self.shear * z[:, 1], 1 + self.delta * z[:, 1]
-        return torch.stack([r * angle.cos(), r * angle.sin()], 1)
-
-    def pull(self, x: Tensor) -> Tensor:
-        z2 = (x.norm(dim=1) - 1) / self.delta
-        angle = torch.atan2(x[:, 1], x[:, 0]) - self.shear * z2
-        return torch.stack([2**0.5 * torch.special.erfinv(angle / self.a), z2], 1)
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        z = self.pull(x)
-        speed = self.a * (2 / math.pi) ** 0.5 * (-z[:, 0].square() / 2).exp()
-        base = -z.square().sum(1) / 2 - math.log(2 * math.pi)
-        return base - (x.norm(dim=1) * speed * self.delta).log()
-
-    def frame(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit tangent and unit normal at g(z)."""
-        nu = self.push(z) / self.push(z).norm(dim=1, keepdim=True)
-        return torch.stack([-nu[:, 1], nu[:, 0]], 1), nu
-
-    def gamma_inv(self, z: Tensor) -> Tensor:
-        tau, nu = self.frame(z)
-        r = 1 + self.delta * z[:, 1:]
-        along = r * self.a * (2 / math.pi) ** 0.5 * (-z[:, :1].square() / 2).exp() * tau
-        second = self.delta * nu + r * self.shear * tau
-        return along[:, :, None] * along[:, None] + second[:, :, None] * second[:, None]
-
-
-class Linear:
-    """x = Az, with A = U diag(s) Vᵀ."""
-
-    def __init__(self, s: Tensor, rng: torch.Generator) -> None:
-        U, V = (torch.linalg.qr(normal(rng, len(s), len(s))).Q for _ in range(2))
-        self.A, self.inverse = (U * s.double()) @ V.mT, (V / s.double()) @ U.mT
-
-    def push(self, z: Tensor) -> Tensor:
-        return z @ self.A.to(z).mT
-
-    def pull(self, x: Tensor) -> Tensor:
-        return x @ self.inverse.to(x).mT
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        return -self.pull(x).square().sum(1) / 2
-
-
-def diffeomorphism(flow: Arc | Linear) -> Diffeomorphism:
-    return Diffeomorphism(flow.push, flow.pull, flow.log_prob)
 
 
 # Jacobian and metric
@@ -396,63 +326,6 @@ def test_single_precision_hides_the_second_order_of_small_steps(rng: torch.Gener
     left = step_remainder(flow, f, normal(rng, 40, 4).float(), (1e-1, 1e-5, 1e-6)).median(1).values
     assert math.log10(left[1] / left[2]) < 1.5
     assert left[2] < 1e-5
-
-
-# Flows of others
-
-
-def test_normflows_is_adapted_and_its_base_whitened(rng: torch.Generator) -> None:
-    nf = pytest.importorskip("normflows", reason=MISSING.format("normflows"))
-    parts: list[nn.Module] = []
-    for _ in range(3):
-        net = nf.nets.MLP([2, 8, 4], init_zeros=False)
-        parts += [nf.flows.AffineCouplingBlock(net), nf.flows.Permute(4, mode="swap")]
-    theirs = randomised(nf.NormalizingFlow(nf.distributions.DiagGaussian(4), parts), rng)
-    assert theirs.q0.log_scale.abs().min() > 0
-    check_adapted(adapt(theirs), theirs.log_prob, rng)
-    plain = nf.NormalizingFlow(nf.distributions.GaussianMixture(2, 4), parts).double()
-    z = normal(rng, 3, 4)
-    assert torch.equal(adapt(plain).push(z), plain.forward(z))
-
-
-@pytest.mark.parametrize("kind", ["NSF", "MAF"])
-def test_zuko_is_adapted(kind: str, rng: torch.Generator) -> None:
-    zuko = pytest.importorskip("zuko", reason=MISSING.format("zuko"))
-    torch.manual_seed(0)
-    theirs = getattr(zuko.flows, kind)(4, transforms=2, passes=2, hidden_features=(8,)).double()
-    check_adapted(adapt(theirs), theirs().log_prob, rng)
-    conditional = getattr(zuko.flows, kind)(4, context=1, transforms=2, passes=2, hidden_features=(8,)).double()
-    law = conditional(torch.tensor([0.3], dtype=torch.float64))
-    check_adapted(adapt(law), law.log_prob, rng)
-
-
-def check_adapted(flow: Any, log_prob: Callable[[Tensor], Tensor], rng: torch.Generator) -> None:
-    z = 0.5 * normal(rng, 5, 4)
-    x = flow.push(z).detach()
-    J = torch.autograd.functional.jacobian(lambda z: flow.push(z).sum(0), z).movedim(0, 1)  # a row at a time
-    assert (flow.pull(x) - z).abs().max() < 1e-6
-    assert (flow.log_prob(x) - log_prob(x)).abs().max() < EXACT
-    # base points are standard normal: the density says how volumes change
-    base = -z.square().sum(1) / 2 - 2 * math.log(2 * math.pi)
-    assert (base - flow.log_prob(x) - J.det().abs().log()).abs().max() < 1e-8
-    assert (inverse_metric(flow, z) - J @ J.mT).abs().max() < EXACT
-    assert (apply_inverse_metric(flow, z, x) - (J @ J.mT @ x[:, :, None])[:, :, 0]).abs().max() < EXACT
-    s = torch.linalg.svdvals(J)
-    assert (singular_values(flow, z, 2) - s[:, :2]).abs().max() < EXACT
-    assert (singular_values(flow, z, 2, "bottom") - s[:, 2:]).abs().max() < 1e-7
-
-
-def test_a_flow_that_needs_no_adapting_is_returned() -> None:
-    ours = RealNVP(2)
-    assert adapt(ours) is ours
-    own = diffeomorphism(Arc(0.1))
-    assert adapt(own) is own
-
-
-@pytest.mark.parametrize("other", [nn.Linear(2, 2), 3, torch.tanh, object(), lambda: 1])
-def test_what_is_no_flow_is_not_adapted(other: Any) -> None:
-    with pytest.raises(TypeError, match=r"expected a flow with push, pull and log_prob.*Diffeomorphism\("):
-        adapt(other)
 
 
 # Mistakes

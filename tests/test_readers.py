@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from gdl_lab import checkpoints
 from gdl_lab.networks import ConvolutionalReader, MixerReader, Reader
@@ -80,6 +83,37 @@ def test_what_cannot_be_built_is_named() -> None:
         ConvolutionalReader((1, 8, 8), 1)
     with pytest.raises(ValueError, match="patches of side 3 do not tile a picture of 8×8"):
         MixerReader((1, 8, 8), 2, patch=3)
+
+
+class Counting(Reader):
+    """A reader whose first buffer, in the order of names, is a whole number."""
+
+    def __init__(self, shape: Sequence[int], outputs: int) -> None:
+        super().__init__(shape, outputs, features=4, architecture={})
+        self.register_buffer("a_count", torch.tensor(3))
+
+    def features(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+
+def test_the_dtype_of_a_file_is_that_of_its_weights_not_of_what_it_counts(tmp_path: Path) -> None:
+    reader = Counting((1, 2, 2), 2).double()
+    reader.save(tmp_path / "reader.safetensors")
+    again = Reader.load(tmp_path / "reader.safetensors")
+    assert torch.equal(again.readout.weight, reader.readout.weight)
+    assert again.readout.weight.dtype == torch.float64
+    assert again.get_buffer("a_count").dtype == torch.int64
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_whoever_may_read_new_files_may_read_a_checkpoint(tmp_path: Path, mask: int) -> None:
+    path, before = tmp_path / "reader.safetensors", os.umask(mask)
+    try:
+        MixerReader((1, 8, 8), 2).save(path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
 
 
 def test_files_of_something_else_are_named(tmp_path: Path) -> None:

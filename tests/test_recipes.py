@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import torch
 from gdl_lab import checkpoints, cli, data, recipes, runtime
 from gdl_lab.data import DataError
 from gdl_lab.flows import Glow
+from gdl_lab.networks import ConvolutionalReader
 from gdl_lab.recipes import Card, PictureFlow, Plan
 from gdl_lab.training import CheckpointError
 
@@ -222,6 +225,9 @@ def test_a_shorter_training_does_not_replace_a_longer_one(tmp_path: Path) -> Non
         recipes.train("tiny", "smoke", tmp_path, progress=False)
     assert recipes.card("tiny", tmp_path) == longer
     assert recipes.train("tiny", "laptop", tmp_path, progress=False).value == longer.value
+    # without a plan of its own, full is no longer than laptop
+    dataclasses.replace(longer, profile="full").write(tmp_path / "tiny.json")
+    assert recipes.train("tiny", "laptop", tmp_path, progress=False).profile == "laptop"
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_any_step(read_only: Path) -> None:
@@ -242,6 +248,20 @@ def test_a_checkpoint_that_is_not_there_says_how_to_make_it(tmp_path: Path) -> N
     with pytest.raises(CheckpointError, match=r"there is no checkpoint .*: `gdl-lab train tiny` makes it"):
         recipes.load("tiny", tmp_path)
     with pytest.raises(CheckpointError, match=r"there is no card .*: `gdl-lab train tiny` makes it"):
+        recipes.card("tiny", tmp_path)
+
+
+def test_the_checkpoint_of_another_model_is_named(tmp_path: Path) -> None:
+    ConvolutionalReader((1, 8, 8), 2).save(recipes.weights("tiny", tmp_path))
+    with pytest.raises(CheckpointError, match="holds None, expected a Flow of this package"):
+        recipes.load("tiny", tmp_path)
+
+
+def test_a_card_of_a_profile_that_there_is_not_is_named(tmp_path: Path, made: tuple[Path, Card]) -> None:
+    dataclasses.replace(made[1], profile="lunch").write(tmp_path / "tiny.json")
+    with pytest.raises(
+        CheckpointError, match=r"tiny\.json is not the card of a checkpoint \(there is no profile 'lunch'"
+    ):
         recipes.card("tiny", tmp_path)
 
 
@@ -287,6 +307,18 @@ def test_the_verb_alone_lists_every_recipe(
     assert f"{card.value:.3g} {card.metric}" in rows["tiny"]
     assert f"a Gaussian: {card.gaussian:.3g}" in rows["tiny"]
     assert "gdl-lab train digits-glow" in rows["digits-glow"]
+
+
+def test_a_damaged_card_does_not_hide_the_others_in_the_list(
+    tmp_path: Path, made: tuple[Path, Card], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for path in made[0].iterdir():
+        shutil.copy(path, tmp_path)
+    (tmp_path / "moons.json").write_text("{}")
+    code, out, _ = run(monkeypatch, capfd, "--folder", str(tmp_path))
+    assert code == 0
+    assert "gdl-lab train moons" in out
+    assert f"{made[1].value:.3g} {made[1].metric}" in out
 
 
 def test_the_verb_trains_and_says_what_it_made(

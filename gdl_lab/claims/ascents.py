@@ -126,8 +126,11 @@ def case(name: str, start: int | float, target: int | float, n: int, lr: float, 
     return Case(reader, second, flow, e)
 
 
-def digit(start: int = 4, target: int = 9, n: int = 48) -> Case:
-    """Digits on their way to others, by default fours to nine; λ in Z is the default of `explain`."""
+def digit(start: int = 4, target: int = 9, n: int = 240) -> Case:
+    """Digits on their way to others, by default fours to nine; λ in Z is the default of `explain`.
+
+    A share of n pictures near 0.8 has a standard error of 0.4/√n: 0.06 for 48 of them, 0.026 for 240.
+    """
     return case("digits", start, target, n, 0.05, 0.005, 300)
 
 
@@ -137,8 +140,9 @@ def face(n: int = 24) -> Case:
 
 
 def crowd(many: bool, n: int = 8) -> Case:
-    """Crowds of ten on their way to two, or of four on their way to eight."""
-    return case("crowds", *((4.0, 8.0) if many else (10.0, 2.0)), n, 0.01, 0.002, 200)
+    """Crowds of ten on their way to two, which in X takes a longer step, or of four on their way to eight."""
+    start, target, lr_x = (4.0, 8.0, 0.002) if many else (10.0, 2.0, 0.005)
+    return case("crowds", start, target, n, 0.01, lr_x, 200)
 
 
 @torch.no_grad()

@@ -27,35 +27,17 @@ from gdl_lab.claims.tubes import (
     stored,
     stored_arcs,
     twisted,
-)
+)  # fmt: skip
 from gdl_lab.flows import Flow, RealNVP
 from gdl_lab.manifold import Arc, Helix
-from gdl_lab.metric import (
-    apply_inverse_metric,
-    inverse_metric,
-    jacobian,
-    normal_tangent,
-    step_remainder,
-)
+from gdl_lab.metric import apply_inverse_metric, inverse_metric, jacobian, normal_tangent, step_remainder
 
 __all__ = [
-    "conormals_measure_distance",
-    "divergence_is_not_enough",
-    "helix_has_a_needle",
-    "metric_is_block_diagonal",
-    "metric_is_flat",
-    "metric_is_the_pull_back",
-    "moons_have_a_bridge",
-    "noise_makes_the_floor",
-    "normal_part_vanishes",
-    "spectrum_drops",
-    "step_follows_the_data",
-    "step_is_second_order",
-    "straight_lines_are_geodesics",
-    "tangential_part_stays",
-    "training_is_needed",
-    "volume_shrinks_like_the_tube",
-]
+    "conormals_measure_distance", "divergence_is_not_enough", "helix_has_a_needle", "metric_is_block_diagonal",
+    "metric_is_flat", "metric_is_the_pull_back", "moons_have_a_bridge", "noise_makes_the_floor",
+    "normal_part_vanishes", "spectrum_drops", "step_follows_the_data", "step_is_second_order",
+    "straight_lines_are_geodesics", "tangential_part_stays", "training_is_needed", "volume_shrinks_like_the_tube",
+]  # fmt: skip
 
 ASCENT, TUBE, NORMAL = "gradient-ascent", "data-coordinates", "ascent-in-normal-coordinates"
 TRAINED, SPECTRUM = "induced-metric", "jacobian-spectrum"
@@ -93,9 +75,9 @@ def metric_is_the_pull_back() -> dict[str, float | str]:
 def step_is_second_order(*, flow: Flow | None = None, x: Tensor | None = None) -> dict[str, float | str]:
     """A gradient step in Z is the step λγ⁻¹∂f in X up to O(λ²): the fitted exponent of λ in what is left over.
 
-    Medians over points, in double precision, λ = 10⁻³ to 10⁻⁵. ``coefficient`` is the relative deviation of the
-    remainder over λ² from |½ D²g(w, w)|, w = ∂(f∘g)/∂z, by two forward derivatives; ``without_metric`` is the exponent
-    with λ∂f in place of λγ⁻¹∂f.
+    Fitted at each point, in double precision, λ = 10⁻³ to 10⁻⁵; the median over points. ``coefficient`` is the relative
+    deviation of the remainder over λ² from |½ D²g(w, w)|, w = ∂(f∘g)/∂z, by two forward derivatives;
+    ``without_metric`` is the exponent with λ∂f in place of λγ⁻¹∂f.
 
     Args:
         flow, x: a flow and points where it is tried, ``(n, D)``; random ones if not given.
@@ -106,7 +88,7 @@ def step_is_second_order(*, flow: Flow | None = None, x: Tensor | None = None) -
         z = normal(100, flow.dim, seed) if x is None else flow.pull(x.double())
         x = flow.push(z)
     lams = (1e-3, 1e-4, 1e-5)
-    left = step_remainder(flow, landscape, z, lams).median(1).values
+    left = step_remainder(flow, landscape, z, lams)
     w = vmap(jacrev(lambda one: landscape(flow.push(one[None]))[0]))(z).detach()
     df = vmap(jacrev(lambda one: landscape(one[None])[0]))(x)
 
@@ -114,13 +96,17 @@ def step_is_second_order(*, flow: Flow | None = None, x: Tensor | None = None) -
         return jvp(flow.push, (z,), (w,))[1]
 
     second = jvp(along, (z,), (w,))[1].detach().norm(dim=1) / 2
-    share = step_remainder(flow, landscape, z, [1e-4])[0] / 1e-8 / second - 1
     with torch.no_grad():
-        plain = [float((flow.push(z + lam * w) - x - lam * df).norm(dim=1).median()) for lam in lams]
+        plain = torch.stack([(flow.push(z + lam * w) - x - lam * df).norm(dim=1) for lam in lams])
+
+    def order(rest: Tensor) -> float:
+        # point by point: the median of remainders may be one point's at one λ and another's at the next
+        return float(torch.tensor([exponent(dict(zip(lams, one, strict=True))) for one in rest.T.tolist()]).median())
+
     return {
-        "value": exponent(dict(zip(lams, left.tolist(), strict=True))),
-        "coefficient": float(share.abs().median()),
-        "without_metric": exponent(dict(zip(lams, plain, strict=True))),
+        "value": order(left),
+        "coefficient": float((left[-1] / lams[-1] ** 2 / second - 1).abs().median()),
+        "without_metric": order(plain),
         "seed": str(seed),
     }
 
@@ -172,12 +158,16 @@ def straight_lines_are_geodesics() -> dict[str, float | str]:
     return {"value": max(worst.values()), **worst, "straight_in_x": control, "longer": longer, "seed": str(seed)}
 
 
-@claim("metric.conormals_measure_distance", talk=TUBE, bound=at_most(1e-3))
-def conormals_measure_distance(*, step: float = 1e-6) -> dict[str, float | str]:
+@claim("metric.conormals_measure_distance", talk=TUBE, bound=at_most(1e-4))
+def conormals_measure_distance(*, step: float = 3e-8) -> dict[str, float | str]:
     """The coordinate y_⊥ is the distance to the manifold: along n it grows at the rate 1, for any flow.
 
     Largest deviation, a small step away from points of the arc and of the helix, for flows with random weights.
     ``unit_vectors`` is the smallest rate when n has Euclidean length 1 instead.
+
+    Args:
+        step: Euclidean length of the step. Where n leans, most of it goes along a curve that bends, which is of second
+            order; so it is as short as rounding allows.
     """
     seed = runtime.fresh_seed()
     worst, slowest = {}, math.inf
@@ -188,9 +178,10 @@ def conormals_measure_distance(*, step: float = 1e-6) -> dict[str, float | str]:
         flow = randomised(RealNVP(x.shape[1], 4, (16,)), seed)
         n = normal_tangent(inverse_metric(flow, flow.pull(x).detach()), curve.tangent(t)).frame[:, :, 1:]
         for k in range(n.shape[2]):
-            rate = curve.distance(x + step * n[:, :, k]) / step
-            worst[f"{name}_{k + 1}"] = float((rate - 1).abs().max())
-            slowest = min(slowest, float((rate / n[:, :, k].norm(dim=1)).min()))
+            lean = n[:, :, k].norm(dim=1)
+            slope = curve.distance(x + step * n[:, :, k] / lean[:, None]) / step  # along n as a unit vector
+            worst[f"{name}_{k + 1}"] = float((slope * lean - 1).abs().max())
+            slowest = min(slowest, float(slope.min()))
     return {"value": max(worst.values()), **worst, "unit_vectors": slowest, "seed": str(seed)}
 
 
@@ -203,7 +194,9 @@ def metric_is_block_diagonal() -> dict[str, float | str]:
     ``euclidean_normals`` is the deviation from the block form when the n_i are the Euclidean normals.
     """
     seed = runtime.fresh_seed()
-    points = normal(60, 6, seed) @ normal(6, 6, seed + 1)
+    # a random square matrix may be nearly singular, and γ would be so twice over: fixed widths along random axes
+    axes = torch.linalg.qr(normal(6, 6, seed + 1)).Q
+    points = normal(60, 6, seed) * torch.linspace(0.3, 3, 6, dtype=torch.float64) @ axes
     flow = randomised(RealNVP(6, 4, (8,)).double().fit_whitening(points), seed)
     z, T = normal(8, 6, seed), torch.linalg.qr(normal(16, 6, seed).view(8, 6, 2)).Q
     x, gamma_inv = flow.push(z).detach(), inverse_metric(flow, z)

@@ -1,10 +1,12 @@
-"""What the claims of chapter 04 are put to: flows of every kind with random weights, and small trained ones."""
+"""What the claims of chapter 04 are put to: flows of every kind with random weights, small trained ones, a mixture."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +14,14 @@ from torch.func import jacrev, vmap
 from torch.nn.functional import cross_entropy, pixel_shuffle
 
 from gdl_lab import data, recipes, runtime, training
-from gdl_lab.flows import AffineCoupling, Flow, Glow, RealNVP, SplineCoupling, dequantize
+from gdl_lab.flows import AffineCoupling, Flow, Glow, RealNVP, SplineCoupling, bits_per_dim, dequantize
 from gdl_lab.manifold import Arc, Moons
 from gdl_lab.networks import FullyConnected
 
 __all__ = [
+    "Density",
+    "Diluted",
+    "bits_of",
     "by_autograd",
     "coarsest",
     "divergence",
@@ -131,3 +136,55 @@ def without_couplings(flow: RealNVP) -> RealNVP:
     assert gaussian.whitening is not None
     gaussian.whitening.load_state_dict(flow.whitening.state_dict())
     return gaussian
+
+
+class Density(Protocol):
+    """What is asked of a model of pictures: a density, and samples of it. Every `Flow` has both."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of one picture."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density in nats of a batch."""
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """``n`` pictures."""
+
+
+@dataclass(frozen=True)
+class Diluted:
+    """(1 − share) q + share · u of a flow's density q and the uniform one u on the cube: no flow, but a density."""
+
+    flow: Flow
+    share: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the flow."""
+        return self.flow.shape
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density, ``(batch,)``, float64."""
+        log_q = self.flow.log_prob(x).double()
+        inside = ((x >= 0) & (x <= 1)).flatten(1).all(1)
+        noise = torch.where(inside, math.log(self.share), -math.inf).to(log_q)
+        return torch.logaddexp(log_q + math.log1p(-self.share), noise)
+
+    @torch.no_grad()
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Samples of the flow, of which each is replaced by noise with probability ``share``."""
+        x = self.flow.sample(n, generator=generator)
+        noise, replaced = (
+            torch.rand(x.shape, generator=generator).to(x),
+            torch.rand(n, generator=generator) < self.share,
+        )
+        return torch.where(replaced.view(-1, *[1] * (x.ndim - 1)).to(x.device), noise, x)
+
+
+@torch.no_grad()
+def bits_of(model: Density, x: Tensor, bits: int) -> float:
+    """Mean bits per dimension of dequantized pictures, whose entries are reshaped as the model wants them."""
+    log_q = model.log_prob(x.reshape(-1, *model.shape)).double()
+    return float(bits_per_dim(log_q.mean(), bits, math.prod(model.shape)))

@@ -118,7 +118,8 @@ def hair_colour(x: Tensor) -> Tensor:
     seen = pictured(x, 3, SIZE)[:, :, rows, columns].mean((2, 3))
     steps = torch.linspace(0, 1, 401, dtype=x.dtype, device=x.device)
     tried = torch.cartesian_prod(steps, steps[::10])
-    return tried[torch.cdist(seen, WINDOW_SHADE * _hair(tried[:, 0], tried[:, 1])).argmin(1), 0]
+    colours = WINDOW_SHADE * _hair(tried[:, 0], tried[:, 1])
+    return in_chunks(lambda few: tried[torch.cdist(few, colours).argmin(1), 0], seen)
 
 
 def nearest_face(x: Tensor, *, steps: int = 12) -> tuple[Tensor, Tensor]:

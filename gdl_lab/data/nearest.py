@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.func import jvp, vmap
 
 __all__ = ["nearest"]
 
@@ -33,17 +34,18 @@ def nearest(draw: Draw, x: Tensor, start: Tensor, *, steps: int = 20) -> tuple[T
     """
     p, target = start.clone(), x.to(start).flatten(1)
     damping = torch.full_like(p[:, 0], 1e-2)
+    exact = torch.float32 if p.device.type == "mps" else torch.float64  # an MPS device has no float64
     picture, jacobian = _linearised(draw, p)
     rest = target - picture
     for _ in range(steps):
-        normal = (jacobian @ jacobian.mT).double()
-        gradient = (jacobian @ rest[:, :, None]).double()
+        normal = (jacobian @ jacobian.mT).to(exact)
+        gradient = (jacobian @ rest[:, :, None]).to(exact)
         # a parameter at the wall of the cube that wants to leave it is held, or it would bend the others' step
         held = ((p <= 0) & (gradient[..., 0] < 0)) | ((p >= 1) & (gradient[..., 0] > 0))
-        free = (~held).double()
+        free = (~held).to(exact)
         normal = normal * free[:, :, None] * free[:, None, :]
         scale = normal.diagonal(dim1=1, dim2=2).clamp_min(1e-4 * normal.diagonal(dim1=1, dim2=2).amax(1, True))
-        normal = normal + torch.diag_embed(damping.double()[:, None] * scale + held + 1e-9)
+        normal = normal + torch.diag_embed(damping.to(exact)[:, None] * scale + held + 1e-9)
         step = torch.linalg.solve(normal, gradient * free[:, :, None])[..., 0].to(p)
         there = (p + step).clamp(0, 1)
         picture, slope = _linearised(draw, there)
@@ -57,7 +59,7 @@ def nearest(draw: Draw, x: Tensor, start: Tensor, *, steps: int = 20) -> tuple[T
 
 def _linearised(draw: Draw, p: Tensor) -> tuple[Tensor, Tensor]:
     """Pictures, shape ``(n, D)``, and their derivative by each parameter, shape ``(n, P, D)``."""
-    n, columns = p.shape
-    every = torch.eye(columns, dtype=p.dtype, device=p.device).repeat(n, 1)
-    pictures, slopes = torch.func.jvp(draw, (p.repeat_interleave(columns, 0),), (every,))[:2]
-    return pictures.flatten(1)[::columns], slopes.flatten(1).unflatten(0, (n, columns))
+    every = torch.eye(p.shape[1], dtype=p.dtype, device=p.device)[:, None].expand(-1, len(p), -1)
+    both = vmap(lambda v: jvp(draw, (p,), (v,))[:2], out_dims=(None, 1))  # type: ignore[arg-type]
+    pictures, slopes = both(every)
+    return pictures.flatten(1), slopes.flatten(2)

@@ -32,7 +32,15 @@ def log_density(f: Any) -> None:
         "The sign of the log-determinant: it is that of ∂z/∂x, the inverse map. Where σ is large, q is small.",
     )
     expect(not close(given, base), "That is log q_Z(g⁻¹(x)): the determinant is missing, and the integral is not 1.")
-    expect(not close(given, base - stretch + 1.5 * math.log(2 * math.pi)), "½ log 2π for each coordinate is missing.")
+    whole = 1.5 * math.log(2 * math.pi)
+    expect(
+        not any(close(given, base - stretch + part * whole) for part in (1, 2 / 3, -1)),
+        "The constant of the normal density: each coordinate has its own −½ log 2π.",
+    )
+    expect(not close(given, -2 * whole - base - stretch), "The sign of z²/2: far from μ, a density is small.")
+    expect(
+        not close(given, (base - stretch) / 3), "A mean over coordinates. Densities multiply, so their logarithms add."
+    )
     expect(not close(given, (base - stretch).exp()), "That is the density. Its logarithm is wanted.")
     forward = mu + sigma * x
     expect(
@@ -40,7 +48,7 @@ def log_density(f: Any) -> None:
         "You evaluate the base density at g(x). It wants z = g⁻¹(x).",
     )
     expect(
-        not close(given, base - stretch / 3) and not close(given, base - sigma.log()[0]),
+        not any(close(given, base - wrong) for wrong in (stretch / 3, sigma.log()[0], 3 * stretch, sigma.prod())),
         "The determinant of a diagonal matrix is the product of all its entries, so its logarithm is a sum.",
     )
     expect(close(given, base - stretch), "Not yet: compare with torch.distributions.Normal(mu, sigma) for one point.")
@@ -74,7 +82,14 @@ def inverse(f: Any) -> None:
         not close(second, (b - t(b)) * (-s(b)).exp()),
         "You evaluate s and t at the half that was moved. They were given the frozen one.",
     )
-    expect(close(second, right), "The second half is not undone yet: z_b = (x_b − t(x_a)) ⊙ exp(−s(x_a)).")
+    expect(not close(second, (b - t(a)) * s(a).exp()), "The shift is undone, the scale is applied once more.")
+    expect(
+        not close(second, (b + t(a)) * (-s(a)).exp()) and not close(second, b * (-s(a)).exp()),
+        "The scale is undone, the shift is not.",
+    )
+    expect(
+        close(second, right), "The second half is not undone yet. Solve x_b = z_b e^s + t for z_b; s and t are known."
+    )
     expect(
         tuple(log_det.shape) == (6,),
         f"One log-determinant for each point, shape (6,); yours has {tuple(log_det.shape)}. Sum over coordinates.",
@@ -83,46 +98,36 @@ def inverse(f: Any) -> None:
     expect(not close(log_det, -wanted), "The sign: this is log|det ∂x/∂z|. Of the inverse map it is minus that.")
     expect(not close(log_det, wanted / 3), "A mean over coordinates; the determinant is a product, so sum.")
     expect(not close(log_det, (-wanted).exp()) and not close(log_det, wanted.exp()), "The logarithm is wanted.")
-    expect(close(log_det, wanted), "z is right. The log-determinant of the inverse is minus the sum of s over j.")
+    expect(close(log_det, wanted), "z is right. The log-determinant of the inverse is minus that of the map, Σ s(z_a).")
 
 
 @checker("Every coordinate moves, and moves the others: with three layers the Jacobian has no zero left.")
 def alternate(f: Any) -> None:
     """``alternate(z, layers)`` → (x, log|det ∂x/∂z|) for layer(kept, moved) → (moved, Σ s); the halves take turns."""
-    z = _points(5, 6)
-    layers = [_layer(k) for k in range(3)]
-    answer = f(z, layers)
-    expect(
-        isinstance(answer, tuple | list) and len(answer) == 2,
-        "Return two things: x of the shape of z, and the log-determinant of shape (batch,).",
-    )
-    x, log_det = (torch.as_tensor(part) for part in answer)
-    expect(x.shape == z.shape, f"x has the shape of z, {tuple(z.shape)}; yours has {tuple(x.shape)}.")
-    right, each = _through(z, layers, (0, 1, 0))
-    same, _ = _through(z, layers, (0, 0, 0))
-    other, _ = _through(z, layers, (1, 0, 1))
-    expect(
-        not close(x, same),
-        "The first half never moves: every layer of yours moves the second. Let the halves change roles.",
-    )
-    expect(not close(x, other), "The turns are there, but the first layer moves the second half, given the first.")
-    backwards, _ = _through(z, layers[::-1], (0, 1, 0))
-    expect(not close(x, backwards), "You go through the layers in the opposite order, which is for the inverse map.")
-    expect(
-        not close(x, right.roll(3, 1)),
-        "The halves end in each other's place: after an odd number of swaps, swap back before you join them.",
-    )
-    old, _ = _through(z, layers, (0, 1, 0), stale=True)
-    expect(not close(x, old), "A layer is given a half as it was at the start. Hand it the half as it is now.")
-    expect(close(x, right), "Not yet: b ← layer(a, b), then a ← layer(b, a), then b again, and join (a, b).")
-    total = each.sum(0)
-    expect(not close(log_det, each[-1]), "Only the last layer's log-determinant. Determinants of a chain multiply.")
-    expect(
-        not close(log_det, each.prod(0)),
-        "Determinants of a chain multiply; these are logarithms of determinants, so they add.",
-    )
-    expect(not close(log_det, -total), "The sign: this is the direction from z to x, where Σ s counts with plus.")
-    expect(close(log_det, total), "x is right. log|det| of a chain of maps is the sum over its layers.")
+    for count in (3, 2):  # an end that fits an odd number of swaps does not fit an even one
+        z = _points(5, 6)
+        layers = [_layer(k) for k in range(count)]
+        answer = f(z, layers)
+        expect(
+            isinstance(answer, tuple | list) and len(answer) == 2,
+            "Return two things: x of the shape of z, and the log-determinant of shape (batch,).",
+        )
+        x, log_det = (torch.as_tensor(part) for part in answer)
+        expect(x.shape == z.shape, f"x has the shape of z, {tuple(z.shape)}; yours has {tuple(x.shape)}.")
+        right, each = _through(z, layers, (0, 1, 0))
+        _expect_route(x, z, layers, right)
+        total = each.sum(0)
+        expect(
+            tuple(log_det.shape) == (5,),
+            f"One log-determinant for each point, shape (5,); yours has {tuple(log_det.shape)}.",
+        )
+        expect(not close(log_det, each[-1]), "Only the last layer's log-determinant. Determinants of a chain multiply.")
+        expect(
+            not close(log_det, each.prod(0)) and not close(log_det, each.exp().sum(0)),
+            "Determinants of a chain multiply; the layers return logarithms of determinants, so these add.",
+        )
+        expect(not close(log_det, -total), "The sign: this is the direction from z to x, where Σ s counts with plus.")
+        expect(close(log_det, total), "x is right. log|det| of a chain of maps is the sum over its layers.")
 
 
 @checker("A cell of side 2⁻ᵇ has the volume 2⁻ᵇᴰ: that is the whole of the dequantization.")
@@ -132,6 +137,10 @@ def bits(f: Any) -> None:
     b, dims = 5, 784
     given = f(log_q, b, dims)
     right, nats = bits_per_dim(log_q, b, dims), -log_q / dims
+    expect(
+        tuple(torch.as_tensor(given).shape) == (4,),
+        f"One number for each picture, the shape of log_q, (4,); yours has {tuple(torch.as_tensor(given).shape)}.",
+    )
     expect(not close(given, right * dims), "That is for the whole picture. Divide by D.")
     expect(
         not close(given, right - b),
@@ -143,14 +152,21 @@ def bits(f: Any) -> None:
     )
     expect(not close(given, -right) and not close(given, -right + 2 * b), "The sign: bits are −log₂ of a probability.")
     expect(not close(given, right - 2 * b), "The volume of a cell is below 1, so −log₂ of it is +b for each dimension.")
-    expect(not close(given, right - b + b / dims), "A cell has the side 2⁻ᵇ in every dimension: its volume is 2⁻ᵇᴰ.")
+    expect(
+        not any(close(given, right - b + sign * b / dims) for sign in (1, -1)),
+        "A cell has the side 2⁻ᵇ in every dimension: its volume is 2⁻ᵇᴰ.",
+    )
+    expect(
+        not close(given, nats * math.log(2) + b) and not close(given, nats / math.log(10) + b),
+        "The change of logarithms: log₂ q = log q / log 2.",
+    )
     expect(
         not close(given, right - b + 2.0**b), "You add the number of levels. Its logarithm to the base 2, b, is meant."
     )
     expect(close(given, right, 1e-6), "Not yet: for log q = 0, the uniform density, the answer is b bits.")
 
 
-@checker("At T = 1 it is −½ log 2πe, minus the entropy. At T = 0.7 every sample is more likely than almost all data.")
+@checker("At T = 1 it is −½ log 2πe, minus the entropy. At T = 0.7 it is 0.255 more: at D = 784, a factor of e²⁰⁰.")
 def mean_log_density(f: Any) -> None:
     """``mean_log_density(T)`` → E log q_Z(z)/D for z ~ N(0, T²)ᴰ, where q_Z is the density of N(0, 1)ᴰ."""
     constant = 0.5 * math.log(2 * math.pi)
@@ -172,7 +188,14 @@ def mean_log_density(f: Any) -> None:
         expect(not is_it(-constant), "That is log q at z = 0, its largest value. Samples are not there.")
         expect(not is_it(-(T**2) / 2), "The constant of normalisation is missing.")
         expect(not is_it(-2 * constant - T**2 / 2), "½ log 2π, not log 2π.")
+        expect(not is_it(-constant - T**2), "½ z², not z².")
         expect(not is_it(constant + T**2 / 2), "The sign: that is −log q.")
+        expect(not is_it(-constant + T**2 / 2), "The sign of the square: the further from 0, the less likely.")
+        expect(not is_it(784 * right), "That is for the whole of D = 784 coordinates. Divide by D.")
+        expect(
+            is_it(right) or not math.isclose(given, right, abs_tol=5e-3),
+            "Nearly: an average over samples? The mean of z² is known, so no sample is needed.",
+        )
         expect(is_it(right), f"Not yet: at T = {T:g} expect {right:.4f}, you get {given:.4f}.")
 
 
@@ -198,10 +221,38 @@ def _layer(k: int) -> Any:
     return layer
 
 
+def _expect_route(x: Tensor, z: Tensor, layers: list[Any], right: Tensor) -> None:
+    """x is ``right``; if it is where a wrong route ends, say which."""
+    ends = {turns: _through(z, layers, turns)[0] for turns in ((0, 0, 0), (1, 0, 1))}
+    expect(
+        not close(x, ends[0, 0, 0]),
+        "The first half never moves: every layer of yours moves the second. Let the halves change roles.",
+    )
+    expect(
+        not close(x, ends[1, 0, 1]),
+        "The turns are there, but the first layer moves the second half, given the first.",
+    )
+    backwards, _ = _through(z, layers[::-1], (0, 1, 0))
+    expect(not close(x, backwards), "You go through the layers in the opposite order, which is for the inverse map.")
+    expect(
+        not close(x, right.roll(3, 1)),
+        f"With {len(layers)} layers the halves end in each other's place. Each swap changes their places: "
+        "after an odd number of swaps, swap back before you join them, and after an even number do not.",
+    )
+    old, _ = _through(z, layers, (0, 1, 0), stale=True)
+    expect(not close(x, old), "A layer is given a half as it was at the start. Hand it the half as it is now.")
+    both = list(z.chunk(2, 1))
+    for layer in layers:
+        both[1], _ = layer(*both)
+        both[0], _ = layer(both[1], both[0])
+    expect(not close(x, torch.cat(both, 1)), "Each layer of yours moves both halves. One layer moves one half.")
+    expect(close(x, right), "Not yet: b ← layer(a, b), then a ← layer(b, a), and so on in turn; at last join (a, b).")
+
+
 def _through(z: Tensor, layers: list[Any], turns: tuple[int, ...], *, stale: bool = False) -> tuple[Tensor, Tensor]:
     """Through the layers; turn 0 moves the second half, 1 the first. ``stale`` hands on the halves of z."""
     halves, log_dets = [z[:, :3], z[:, 3:]], []
-    for layer, turn in zip(layers, turns, strict=True):
+    for layer, turn in zip(layers, turns, strict=False):  # fewer layers than turns
         kept, moved = turn, 1 - turn
         given = z.chunk(2, 1)[kept] if stale else halves[kept]
         halves[moved], log_det = layer(given, halves[moved])

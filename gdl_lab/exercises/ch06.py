@@ -61,6 +61,13 @@ def step(f: Any) -> None:
         not close(given, z + lr * right / 5),
         "Each sample moves by a fifth of its step: the mean over the batch has 1/5 in its gradient. Take the sum.",
     )
+    p = z.clone().requires_grad_()
+    without = torch.autograd.grad(score(p).sum(), p)[0]
+    expect(
+        not close(given, z + lr * without), "The score takes data: it is score(decode(z)) that climbs, not score(z)."
+    )
+    unit = right / right.norm(dim=1, keepdim=True)
+    expect(not close(given, z + lr * unit), "You step by λ itself, along a unit vector: the length of ∂ belongs to it.")
     signs = z + lr * right.sign()
     expect(not close(given, signs), "You step along the sign of the gradient: that is another method. Take ∂ itself.")
     expect(close(given, z + lr * right, 1e-6), "Not yet: compare with finite differences of score(decode(z)).")
@@ -93,7 +100,10 @@ def move(f: Any) -> None:
     )
     gated = torch.where((score < until).view(-1, 1, 1, 1), p + lr * slope, torch.zeros_like(p))
     expect(not close(given, gated), "Those that have arrived are set to zero: they should stay where they are.")
-    expect(not close(given, moved(score < until) * 2 - p), "Twice the step: λ·slope is added two times.")
+    step = moved(score < until) - p
+    expect(not close(given, p + 2 * step), "Twice the step: λ·slope is added two times.")
+    expect(not close(given, p + step / lr), "The whole slope is added: λ is missing.")
+    expect(not close(given, p - step), "You descend: ascent adds λ times the slope.")
     expect(close(given, moved(score < until), 1e-9), "Not yet: look at the four samples one by one.")
     flat = f(p[:, 0, 0], slope[:, 0, 0], score, lr, until)
     expect(close(flat, moved(score < until)[:, 0, 0], 1e-9), "Right for pictures only: points (batch, D) fail.")
@@ -129,6 +139,12 @@ def log_q_per_dimension(f: Any) -> None:
         not close(given, (-z.square().sum(1) - 2.5 * math.log(2 * math.pi) + log_det) / 5),
         "The exponent is −z²/2: a factor ½ is missing.",
     )
+    expect(
+        not close(given, (base - 2.5 * math.log(2 * math.pi) + log_det) / 5),
+        "A normal density in one dimension has 1/√(2π), so ½ log 2π is subtracted for each: you subtract log 2π.",
+    )
+    expect(not close(given, (base + log_det.exp()) / 5), "`log_det` is a logarithm already: it is added as it is.")
+    expect(not close(given, right * 5 / 6), "You divide by the number of pictures: D is the other axis of z.")
     expect(not close(given, -right), "The sign: this is −log q/D. Likely pictures have a large log q.")
     expect(not close(given, right / math.log(2)), "These are bits: nats are wanted.")
     expect(close(given, right, 1e-6), f"Not yet: for the first picture expect {float(right[0]):.4f}.")
@@ -168,6 +184,8 @@ def distance_to_arc(f: Any) -> None:
     )
     below = torch.where(x[:, 1].abs() <= 0.75 * math.pi, (rho - 1).abs(), to_ends.min(1).values)
     expect(not close(given, below), "You compare a coordinate with an angle.")
+    turned = Arc().distance(x.flip(1))
+    expect(float((given - turned).abs().max()) > 2e-3, "Your arc is turned: t is measured from the first axis.")
     # the nearest of many points of the arc is a right answer too
     expect(float((given - right).abs().max()) <= 2e-3, "Not yet: draw the points (−2, 0.1) and (0.4, 0.2) and measure.")
 
@@ -194,13 +212,14 @@ def difference_maps(f: Any) -> None:
         not close(given, maps / maps.abs().amax((1, 2), keepdim=True)),
         "Each map has a scale of its own: the weakest looks as strong as the strongest. One scale for all.",
     )
+    sizes = right.abs(), *(one / one.max() for one in (change.abs().mean(1), change.abs().amax(1), change.norm(dim=1)))
     expect(
-        not close(given, right.abs()) and not close(given, change.abs().mean(1) / change.abs().mean(1).max()),
+        not any(close(given, one) for one in sizes),
         "The sign is lost: a pixel that darkens looks like one that lights up.",
     )
     expect(
-        not close(given, (maps - maps.min()) / (maps.max() - maps.min())),
-        "Stretched between minimum and maximum, zero is no longer zero: divide only.",
+        not close(given, (maps - maps.min()) / (maps.max() - maps.min())) and not close(given, (right + 1) / 2),
+        "Moved into [0, 1], zero is no longer zero: divide only.",
     )
     expect(not close(given, maps / maps.max()), "You divide by the largest value: the largest |value| is wanted.")
     expect(

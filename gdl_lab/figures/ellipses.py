@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gdl_lab.figures.axes import array
 from gdl_lab.figures.picture import Picture, picture
 from gdl_lab.figures.style import Theme
 
@@ -50,14 +51,14 @@ def ellipses(
         named: dict[str, Any] = {}
         for ax, (title, (centres, _)) in zip(axes, panels.items(), strict=True):
             if points and title in points:
-                ax.scatter(*_array(points[title]).T, s=4, color=theme.muted, alpha=0.35, linewidths=0)
+                ax.scatter(*array(points[title]).T, s=4, color=theme.muted, alpha=0.35, linewidths=0)
             for rim in rims[title]:
                 ax.fill(*rim.T, facecolor=theme.cycle[0], alpha=0.3, edgecolor="none")
                 ax.plot(*rim.T, color=theme.cycle[0], linewidth=1.2)
             for k, (name, line) in enumerate((lines or {}).get(title, {}).items()):
-                (named[name],) = ax.plot(*_array(line).T, color=theme.cycle[1 + k], linestyle=("-", "--")[k % 2])
+                (named[name],) = ax.plot(*array(line).T, color=theme.cycle[1 + k], linestyle=("-", "--")[k % 2])
             for k, (name, vectors) in enumerate((arrows or {}).get(title, {}).items()):
-                where, v = _array(centres), _array(vectors)
+                where, v = array(centres), array(vectors)
                 style = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.007, "zorder": 4}
                 ax.quiver(*where.T, *v.T, color=theme.cycle[1 + k], **style)
                 named[name] = ax.plot([], [], color=theme.cycle[1 + k], marker=">", linestyle="-")[0]
@@ -85,8 +86,4 @@ def _rims(title: str, centres: Tensor, gamma_inv: Tensor, scale: float) -> Seque
     root = vectors * values.clamp_min(0).sqrt()[:, None]
     t = 2 * torch.pi * torch.arange(73, dtype=torch.float64) / 72
     circle = torch.stack([t.cos(), t.sin()])
-    return list(_array(centres.detach().cpu().double()[:, None] + scale * (root @ circle).mT))
-
-
-def _array(values: Tensor) -> np.ndarray:
-    return values.detach().cpu().numpy()
+    return list(array(centres.detach().cpu().double()[:, None] + scale * (root @ circle).mT))

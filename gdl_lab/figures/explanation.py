@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from gdl_lab.counterfactuals import Explanation, Path
+from gdl_lab.figures.axes import array, bare
 from gdl_lab.figures.picture import Picture, picture
 from gdl_lab.figures.style import Theme
 
@@ -57,7 +58,8 @@ def explanation(
 def _rows(figure: Any, theme: Theme, e: Explanation, n: int, shape: Sequence[int] | None) -> None:
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
     axes = figure.subplots(n, 5, squeeze=False)
-    changes = [[_picture(one, shape).mean(-1) for one in side[:n]] for side in e.difference]
+    difference = e.difference[:, :n]
+    changes = [[_picture(one, shape).mean(-1) for one in side] for side in difference]
     reach = max(float(np.abs(one).max()) for side in changes for one in side) or 1.0
     columns = ("original", "counterfactual", "its change", "adversarial", "its change")
     for j, name in enumerate(columns):
@@ -70,24 +72,22 @@ def _rows(figure: Any, theme: Theme, e: Explanation, n: int, shape: Sequence[int
             ax.set_xlabel(_label(e, kind, i), fontsize=7, labelpad=2)
         for side, place in ((0, 2), (1, 4)):
             axes[i, place].imshow(changes[side][i], cmap=theme.diverging, vmin=-reach, vmax=reach)
-            largest = float(e.difference[side, i].abs().max())
+            largest = float(difference[side, i].abs().max())
             axes[i, place].set_xlabel(f"largest {largest:.2f}", fontsize=7, labelpad=2)
     for ax in axes.ravel():
-        ax.set(xticks=[], yticks=[])
-        ax.grid(visible=False)
-        ax.spines[:].set_visible(False)
+        bare(ax)
 
 
 def _plane(figure: Any, theme: Theme, e: Explanation) -> None:
     ax = figure.subplots()
-    start = _array(e.original)
+    start = array(e.original)
     for path, name, color, dash, mark in (
         (e.in_x, "ascent in X", theme.cycle[1], "--", "X"),
         (e.in_z, "ascent in Z", theme.cycle[0], "-", "*"),
     ):
         for i in range(len(start)):
-            ax.plot(*_array(path.x[:, i]).T, dash, color=color, linewidth=1.2, label=name if i == 0 else None)
-        ax.scatter(*_array(path.end).T, s=60, marker=mark, color=color, edgecolors=theme.ink, linewidths=0.5, zorder=3)
+            ax.plot(*array(path.x[:, i]).T, dash, color=color, linewidth=1.2, label=name if i == 0 else None)
+        ax.scatter(*array(path.end).T, s=60, marker=mark, color=color, edgecolors=theme.ink, linewidths=0.5, zorder=3)
     ax.scatter(*start.T, s=22, marker="o", color=theme.ink, zorder=3, label="start")
     ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
     figure.legend(loc="outside upper left", ncols=3)
@@ -106,11 +106,14 @@ def _texts(e: Explanation) -> tuple[str, str]:
     """Caption and alt text, of medians."""
     p, q = (each.median(1).values.tolist() for each in (e.output, e.log_q / e.original[0].numel()))
     moved = e.difference.flatten(2).norm(dim=2).median(1).values.tolist()
-    said = f"probability of class {e.target}" if isinstance(e.target, int) else f"value, target {e.target:g},"
+    if isinstance(e.target, int):
+        goal, said = f"class {e.target}", f"probability of class {e.target}"
+    else:
+        goal, said = f"the value {e.target:g}", f"value, target {e.target:g},"
     end = f"reached by {int(e.in_z.reached.sum())} and {int(e.in_x.reached.sum())} of {len(e.original)}"
     caption = (
-        f"Gradient ascent to {said.removesuffix(',')} in Z (counterfactual) and in X (adversarial example). The number "
-        "log q/D says how likely the flow finds a point: one that leaves the data falls."
+        f"Gradient ascent to {goal} in Z (counterfactual) and in X (adversarial example). The number log q/D says how "
+        "likely the flow finds a point: one that leaves the data falls."
     )
     alt = (
         f"Medians for original, counterfactual and adversarial example: {said} {p[0]:.3g}, {p[1]:.3g} and {p[2]:.3g}; "
@@ -133,8 +136,4 @@ def _picture(one: Tensor, shape: Sequence[int] | None) -> np.ndarray:
             f"expected pictures (height, width), (1, height, width) or (3, height, width), or points in the plane, got "
             f"{tuple(one.shape)}: say shape=(28, 28) for flat ones"
         )
-    return _array(one.movedim(0, -1))
-
-
-def _array(x: Tensor) -> np.ndarray:
-    return x.detach().cpu().numpy()
+    return array(one.movedim(0, -1))

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from gdl_lab.figures.axes import bare
 from gdl_lab.figures.picture import Picture, picture
 from gdl_lab.figures.style import Theme
 
@@ -48,10 +49,7 @@ def gallery(
             words = (titles or {}).get(name, [""] * columns)
             for ax, one, word in zip(line, stack, words, strict=True):
                 ax.imshow(one.numpy(), cmap="gray", vmin=0, vmax=1)
-                ax.set(xticks=[], yticks=[])
-                ax.grid(visible=False)
-                for side in ax.spines.values():
-                    side.set_visible(False)
+                bare(ax)
                 if word:
                     ax.set_title(word, fontsize=8, pad=2)
             line[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6)

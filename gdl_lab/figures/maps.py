@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gdl_lab.figures.axes import array
 from gdl_lab.figures.picture import Picture, picture
 from gdl_lab.figures.style import Theme
 
@@ -66,11 +67,11 @@ def clouds(
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (title, points) in zip(axes, panels.items(), strict=True):
             for line in (lines or {}).get(title, ()):
-                ax.plot(*_array(line).T, color=theme.muted, linewidth=0.6, alpha=0.8)
+                ax.plot(*array(line).T, color=theme.muted, linewidth=0.6, alpha=0.8)
             colour: dict[str, Any] = {"color": theme.cycle[0]}
             if values and title in values:
-                colour = {"c": _array(values[title]), "cmap": theme.sequential, "vmin": low, "vmax": high}
-            ax.scatter(*_array(points).T, s=5, linewidths=0, alpha=0.75, **colour)
+                colour = {"c": array(values[title]), "cmap": theme.sequential, "vmin": low, "vmax": high}
+            ax.scatter(*array(points).T, s=5, linewidths=0, alpha=0.75, **colour)
             box = boxes.get(title) if isinstance(boxes, Mapping) else boxes
             box = box or 1.1 * float(points.abs().max())
             ax.set(xlim=(-box, box), ylim=(-box, box), aspect="equal", title=title)
@@ -97,7 +98,7 @@ def matrices(
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
             rows, columns = matrix.shape
-            shown = np.ma.masked_equal(_array(matrix), 0)
+            shown = np.ma.masked_equal(array(matrix), 0)
             field = ax.imshow(shown, cmap=theme.diverging, vmin=-top, vmax=top)
             if split:
                 ax.axhline(split - 0.5, color=theme.ink, linewidth=1)
@@ -158,7 +159,3 @@ def push_forward(
         corner.set_axis_off()
 
     return picture(draw, caption=caption, alt=alt, width=width, height=0.68 * width)
-
-
-def _array(values: Tensor) -> np.ndarray:
-    return values.detach().cpu().numpy()

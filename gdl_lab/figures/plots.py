@@ -11,6 +11,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from gdl_lab.figures.axes import array
 from gdl_lab.figures.picture import Picture, picture
 from gdl_lab.figures.style import Theme
 from gdl_lab.networks import Region
@@ -53,16 +54,16 @@ def curves(
             style = (
                 {"marker": MARKERS[k % len(MARKERS)], "markersize": 4.5} if markers else {"linestyle": DASHES[k % 4]}
             )
-            ax.plot(_array(x), _array(y), label=name, **style)
+            ax.plot(array(x), array(y), label=name, **style)
             if bands and name in bands:
-                low, high = map(_array, bands[name])
-                ax.fill_between(_array(x), low, high, color=theme.cycle[k % len(theme.cycle)], alpha=0.2, linewidth=0)
+                low, high = map(array, bands[name])
+                ax.fill_between(array(x), low, high, color=theme.cycle[k % len(theme.cycle)], alpha=0.2, linewidth=0)
         for name, level in (references or {}).items():
             ax.axhline(level, linestyle=":", color=theme.muted)
             ax.annotate(name, (0.995, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
         if "x" in log:
             ax.set_xscale("log")
-        elif all(np.issubdtype(_array(x).dtype, np.integer) for x, _ in series.values()):
+        elif all(np.issubdtype(array(x).dtype, np.integer) for x, _ in series.values()):
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if "y" in log:
             ax.set_yscale("log")
@@ -102,9 +103,9 @@ def images(
             ax.set_axis_off()
         for ax, one, title, has_sign in zip(axes, pictures, titles, flags, strict=False):
             if has_sign:
-                ax.imshow(_array(one), cmap=theme.diverging, vmin=-top, vmax=top)
+                ax.imshow(array(one), cmap=theme.diverging, vmin=-top, vmax=top)
             else:
-                ax.imshow(_array(one), cmap="gray", vmin=0)
+                ax.imshow(array(one), cmap="gray", vmin=0)
             ax.set_title(title, fontsize=9)
 
     return picture(draw, caption=caption, alt=alt, width=size * columns, height=(size * tallest + 0.3) * rows)
@@ -138,7 +139,7 @@ def plane(
                 torch.linspace(box[0], box[1], resolution), torch.linspace(box[2], box[3], resolution), indexing="xy"
             )
             with torch.no_grad():
-                values = _array(f(torch.stack([gx, gy], -1).reshape(-1, 2))).reshape(resolution, resolution)
+                values = array(f(torch.stack([gx, gy], -1).reshape(-1, 2))).reshape(resolution, resolution)
             middle = level or 0.0
             reach = float(np.abs(values - middle).max()) or 1.0
             field = ax.imshow(
@@ -152,7 +153,7 @@ def plane(
             )
             figure.colorbar(field, ax=ax, shrink=0.85, label="f(x)")
             if level is not None and values.min() < level < values.max():
-                ax.contour(_array(gx), _array(gy), values, levels=[level], colors=[theme.ink], linewidths=1.5)
+                ax.contour(array(gx), array(gy), values, levels=[level], colors=[theme.ink], linewidths=1.5)
         _scatter(ax, theme, points, labels)
         _square(ax, box)
         _legend(figure, ax)
@@ -185,7 +186,7 @@ def regions(
             reach = np.abs(values - level).max() or 1.0
             ax.add_collection(
                 PolyCollection(
-                    [_array(part.corners) for part in parts],
+                    [array(part.corners) for part in parts],
                     array=values,
                     cmap=theme.diverging,
                     clim=(level - reach, level + reach),
@@ -205,7 +206,7 @@ def regions(
 def _scatter(ax: Any, theme: Theme, points: Tensor | None, labels: Tensor | None) -> None:
     if points is None:
         return
-    where, kinds = _array(points), np.zeros(len(points), int) if labels is None else _array(labels)
+    where, kinds = array(points), np.zeros(len(points), int) if labels is None else array(labels)
     for k in np.unique(kinds):
         chosen = where[kinds == k]
         ax.scatter(
@@ -229,7 +230,3 @@ def _square(ax: Any, box: tuple[float, float, float, float]) -> None:
     ax.set(xlim=box[:2], ylim=box[2:], aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
     ax.locator_params(nbins=5)
     ax.grid(visible=False)
-
-
-def _array(values: Any) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

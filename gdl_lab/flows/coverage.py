@@ -31,6 +31,6 @@ def coverage(points: Tensor, of: Tensor, *, k: int = 3) -> float:
             f"expected points (n, d) and more than {k} points (m, d) around them, got {tuple(points.shape)} and "
             f"{tuple(of.shape)}"
         )
-    radius = neighbours(of, k)[0][:, -1].to(of)
+    radius = neighbours(of, k)[0][:, -1]
     covered = [(torch.cdist(some, of) <= radius).any(1) for some in points.split(500)]
     return float(torch.cat(covered).double().mean())

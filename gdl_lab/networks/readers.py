@@ -1,6 +1,6 @@
 r"""Two families of networks that read pictures: by convolutions, and by mixing patches.
 
-Both are as good at it and share no layer but the readout, so that one can be asked about what fools the other.
+Both read well and are alike in nothing but the readout, so that one can be asked about what fools the other.
 """
 
 from __future__ import annotations

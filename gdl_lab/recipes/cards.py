@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gdl_lab import checkpoints, runtime
 from gdl_lab.training import CheckpointError
 
 __all__ = ["Card", "sha256"]
@@ -37,7 +37,7 @@ class Card:
         best_step: the step whose weights these are, the best on the examples held out.
         minutes: wall time of the training, validations included.
         device: what it ran on.
-        core_share: CPU time over wall time in the last sitting, below 1 for a thread that had to share its core.
+        core_share: CPU time of all threads over wall time, in the last sitting: below 1 for one that shared its core.
         metric: name of what ``value`` is; smaller is better.
         value: measured on the test split.
         gaussian: the same of the Gaussian with the mean and the covariance of the training examples, or as many of its
@@ -85,28 +85,30 @@ class Card:
         return "a constant", self.constant
 
     def write(self, path: Path) -> None:
-        """One field a line, written under another name and renamed."""
+        """One field a line, complete or not at all.
+
+        Raises:
+            CheckpointError: the file cannot be written.
+        """
         fields = dataclasses.asdict(self).items()
         said = ((key, json.dumps(value, ensure_ascii=False)) for key, value in fields if value is not None)
         lines = ",\n".join(f"  {json.dumps(key)}: {value}" for key, value in said)
-        partial = path.with_name(path.name + ".partial")
-        try:
+        with checkpoints.replacing(path) as partial:
             partial.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
-            os.replace(partial, path)
-        except OSError as reason:
-            raise CheckpointError(f"cannot write the card {path} ({reason}): choose another folder") from None
 
     @classmethod
     def read(cls, path: Path) -> Card:
         """The card that `write` wrote.
 
         Raises:
-            CheckpointError: the file is missing, is no card, or has other fields.
+            CheckpointError: the file is missing, is no card, has other fields, or names a profile that there is not.
         """
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
             validation = tuple((int(step), float(error)) for step, error in fields["validation"])
             card = cls(**{**fields, "validation": validation})
+            if card.profile not in runtime.PROFILES:
+                raise ValueError(f"there is no profile {card.profile!r}")
             if (card.gaussian is None) == (card.constant is None):
                 raise ValueError("it has to name either a Gaussian or a constant to beat")
             return card

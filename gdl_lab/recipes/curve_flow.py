@@ -38,6 +38,7 @@ class CurveFlow(Recipe[Flow]):
     begin: Callable[[Tensor], Flow]
     metric: ClassVar[str] = "KL(p‖q) in nats on fresh points"
     rival: ClassVar[str] = "gaussian"
+    model: ClassVar[type[Flow]] = Flow
 
     def draw(self, split: str) -> tuple[Tensor, Tensor]:
         """Points, shape ``(n, D)``, and what they were drawn with, see ``curve.draw``; float64."""
@@ -57,13 +58,13 @@ class CurveFlow(Recipe[Flow]):
     @torch.no_grad()
     def error(self, model: Flow, *held_out: Tensor) -> float:
         """−E log q in nats, which is KL(p‖q) up to the entropy of p."""
-        return float(-model.log_prob(held_out[0].to(model.anchor)).double().mean())
+        return float(-_log_q(model, held_out[0]).mean())
 
     @torch.no_grad()
     def measure(self, model: Flow, n: int | None = None) -> float:
         assert not isinstance(self.curve, Helix), "the helix is judged by `HelixFlow`"
         x = self.draw("test")[0][:n]
-        return float((self.curve.log_prob(x, self.delta) - model.log_prob(x.to(model.anchor)).to(x)).mean())
+        return float((self.curve.log_prob(x, self.delta) - _log_q(model, x)).mean())
 
     def to_beat(self, training: Examples, n: int | None = None) -> float:
         return self.measure(gaussian(training[0]), n)
@@ -105,3 +106,8 @@ class HelixFlow(CurveFlow):
         with torch.no_grad():
             axes, values, _ = torch.linalg.svd(exact.jacobian(exact.pull(x)))
         return axes[:, :, 0], values, self.curve.tangent(self.curve.nearest(x))
+
+
+def _log_q(flow: Flow, x: Tensor) -> Tensor:
+    """Log-densities in float64, on the CPU, since an MPS device has none."""
+    return flow.log_prob(x.to(flow.anchor)).cpu().double()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -46,15 +46,12 @@ def arc(delta: float) -> CurveFlow:
     )
 
 
-SHORT = CurveFlow(
+SHORT = replace(
+    arc(0.03),
     name="arc-short",
     title="The same as arc-0.03, but stopped after 60 steps: what a flow looks like that was not trained enough.",
-    data="a noisy arc",
-    curve=Arc(),
-    delta=0.03,
-    begin=plane,
     settled=False,
-    plans={"smoke": SMOKE, "laptop": Plan(steps=60, batch_size=512, lr=1e-2, clip=5, every=20, held_out=5000)},
+    plans={"smoke": SMOKE, "laptop": replace(LAPTOP, steps=60, every=20)},
 )
 
 MOONS = CurveFlow(
@@ -64,7 +61,7 @@ MOONS = CurveFlow(
     curve=Moons(),
     delta=0.05,
     begin=plane,
-    plans={"smoke": SMOKE, "laptop": dataclasses.replace(LAPTOP, steps=4000)},
+    plans={"smoke": SMOKE, "laptop": replace(LAPTOP, steps=4000)},
 )
 
 
@@ -78,10 +75,7 @@ def helix(delta: float, where: str, lr: float) -> HelixFlow:
         delta=delta,
         begin=space if delta > 0 else whitened_space,
         settled=delta > 0,
-        plans={
-            "smoke": SMOKE,
-            "laptop": Plan(steps=2500, batch_size=512, lr=lr, clip=5, every=100, held_out=5000),
-        },
+        plans={"smoke": SMOKE, "laptop": replace(LAPTOP, steps=2500, lr=lr)},
     )
 
 

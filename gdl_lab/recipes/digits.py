@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, channels_last
+from torch import Tensor
 
 from gdl_lab import data
 from gdl_lab.flows import Flow, Glow, RealNVP
 from gdl_lab.networks import ConvolutionalReader, MixerReader, Reader
 from gdl_lab.recipes.picture_flow import PictureFlow
 from gdl_lab.recipes.picture_reader import ClassReader
-from gdl_lab.recipes.recipe import Plan, Recipe
+from gdl_lab.recipes.recipe import Plan, Recipe, side_by_side
 
 __all__ = ["RECIPES"]
 
 
+def labelled(split: str) -> data.Dataset:
+    """MNIST with its labels."""
+    return data.load("mnist", split)
+
+
 def pictures(split: str) -> Tensor:
     """MNIST, ``(n, 1, 28, 28)``."""
-    return data.load("mnist", split).x
+    return labelled(split).x
 
 
 def whitened(x: Tensor) -> Flow:
@@ -27,19 +33,13 @@ def whitened(x: Tensor) -> Flow:
 
 
 def glow(x: Tensor) -> Flow:
-    """Two levels of eight steps; channels side by side in memory make its convolutions a fifth faster."""
-    flow = Glow((1, 28, 28), steps=8, levels=2, hidden=64).fit_actnorm(x[:256])
-    return flow.to(memory_format=channels_last)  # type: ignore[call-overload]
-
-
-def labelled(split: str) -> data.Dataset:
-    """MNIST with its labels."""
-    return data.load("mnist", split)
+    """Two levels of eight steps."""
+    return side_by_side(Glow((1, 28, 28), steps=8, levels=2, hidden=64).fit_actnorm(x[:256]))
 
 
 def convolutional() -> Reader:
-    """Six convolutions, channels side by side in memory as for the Glow."""
-    return ConvolutionalReader((1, 28, 28), 10).to(memory_format=channels_last)  # type: ignore[call-overload]
+    """Six convolutions."""
+    return side_by_side(ConvolutionalReader((1, 28, 28), 10))
 
 
 def mixer() -> Reader:
@@ -87,14 +87,11 @@ READER = ClassReader(
     plans={"smoke": SMOKE, "laptop": Plan(steps=3000, batch_size=64, lr=3e-3, held_out=5000)},
 )
 
-SECOND = ClassReader(
+SECOND = replace(
+    READER,
     name="digits-second",
     title="A mixer of patches that reads all ten MNIST digits: the second opinion.",
-    data="MNIST",
-    pictures=labelled,
     begin=mixer,
-    bits=4,
-    shift=1,
     seed=1,
     plans={"smoke": SMOKE, "laptop": Plan(steps=6000, batch_size=64, lr=3e-3, every=500, held_out=5000)},
 )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, channels_last
+from torch import Tensor
 
 from gdl_lab import data
 from gdl_lab.flows import Flow, RealNVP
 from gdl_lab.networks import ConvolutionalReader, MixerReader, Reader
 from gdl_lab.recipes.picture_flow import PictureFlow
 from gdl_lab.recipes.picture_reader import ClassReader
-from gdl_lab.recipes.recipe import Plan, Recipe
+from gdl_lab.recipes.recipe import Plan, Recipe, side_by_side
 
 __all__ = ["RECIPES"]
 
@@ -19,9 +20,14 @@ NUMBER = {"train": 21_000, "test": 2_000}
 DIRECTIONS = 240  # of 3,072: more would not fit into 4 MB
 
 
+def labelled(split: str) -> data.Dataset:
+    """Faces with their labels, blonde or not."""
+    return data.load("faces", split, n=NUMBER[split])
+
+
 def pictures(split: str) -> Tensor:
     """Faces that are drawn anew, ``(n, 3, 32, 32)``."""
-    return data.load("faces", split, n=NUMBER[split]).x
+    return labelled(split).x
 
 
 def whitened(x: Tensor) -> Flow:
@@ -29,14 +35,9 @@ def whitened(x: Tensor) -> Flow:
     return RealNVP(3072, 8, (128, 128), principal=80).fit_whitening(x.flatten(1), DIRECTIONS)
 
 
-def labelled(split: str) -> data.Dataset:
-    """Faces with their labels, blonde or not."""
-    return data.load("faces", split, n=NUMBER[split])
-
-
 def convolutional() -> Reader:
-    """Six convolutions, channels side by side in memory as for the Glow."""
-    return ConvolutionalReader((3, 32, 32), 2).to(memory_format=channels_last)  # type: ignore[call-overload]
+    """Six convolutions."""
+    return side_by_side(ConvolutionalReader((3, 32, 32), 2))
 
 
 def mixer() -> Reader:
@@ -70,13 +71,11 @@ READER = ClassReader(
     plans={"smoke": SMOKE, "laptop": Plan(steps=1200, batch_size=64, lr=2e-3, every=100)},
 )
 
-SECOND = ClassReader(
+SECOND = replace(
+    READER,
     name="faces-second",
     title="A mixer of patches that says whether a drawn face is blonde: the second opinion.",
-    data="drawn faces",
-    pictures=labelled,
     begin=mixer,
-    bits=5,
     seed=1,
     plans={"smoke": SMOKE, "laptop": Plan(steps=2000, batch_size=64, lr=2e-3, every=200)},
 )

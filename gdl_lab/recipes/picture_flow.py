@@ -38,6 +38,7 @@ class PictureFlow(Recipe[Flow]):
     directions: int | None = None
     metric: ClassVar[str] = "bits/dim on the test pictures"
     rival: ClassVar[str] = "gaussian"
+    model: ClassVar[type[Flow]] = Flow
 
     def examples(self, split: str) -> Examples:
         return (self.pictures(split),)
@@ -74,5 +75,6 @@ def mean_bits(flow: Flow, x: Tensor, bits: int, generator: torch.Generator, *, c
     if len(x) == 0 or math.prod(x.shape[1:]) != flow.dim:
         raise ValueError(f"expected pictures of {flow.dim} values each, got a batch of shape {tuple(x.shape)}")
     noisy = dequantize(x, bits, generator).reshape(-1, *flow.shape).split(chunk)
-    total = sum(float(flow.log_prob(part.to(flow.anchor)).double().sum()) for part in noisy)
+    # to the CPU first: an MPS device has no float64
+    total = sum(float(flow.log_prob(part.to(flow.anchor)).cpu().double().sum()) for part in noisy)
     return bits_per_dim(total / len(x), bits, flow.dim)

@@ -41,6 +41,7 @@ class PictureReader(Recipe[Reader]):
     bits: int
     shift: int = 0
     rival: ClassVar[str] = "constant"
+    model: ClassVar[type[Reader]] = Reader
 
     @abstractmethod
     def loss_of(self, said: Tensor, y: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from gdl_lab import runtime
 from gdl_lab.flows import Flow
 from gdl_lab.networks import Reader
 
-__all__ = ["Examples", "Model", "Plan", "Recipe"]
+__all__ = ["Examples", "Model", "Plan", "Recipe", "side_by_side"]
 
 Model = TypeVar("Model", Flow, Reader)
 Examples = tuple[Tensor, ...]
@@ -62,6 +62,7 @@ class Recipe(ABC, Generic[Model]):
             training cut short leaves behind, nor where the loss has no lower bound.
         metric: what `measure` measures, the smaller, the better.
         rival: what has to be beaten at it, as it is called on the card.
+        model: what is trained, `Flow` or `Reader`, whose ``load`` reads the checkpoint.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Recipe(ABC, Generic[Model]):
     settled: bool = True
     metric: ClassVar[str]
     rival: ClassVar[str]
+    model: ClassVar[type[Flow] | type[Reader]]
 
     def plan(self, profile: str) -> Plan:
         """The plan of a profile, which `runtime.PROFILES` knows."""
@@ -129,3 +131,8 @@ class Recipe(ABC, Generic[Model]):
         order = torch.randperm(len(examples[0]), generator=runtime.generator("held out", self.name, self.seed))
         held_out, rest = order[: plan.held_out], order[plan.held_out :][: plan.at_most]
         return tuple(t[rest] for t in examples), tuple(t[held_out] for t in examples)
+
+
+def side_by_side(model: Model) -> Model:
+    """The model with its channels side by side in memory, which makes convolutions a fifth faster on a CPU."""
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -12,12 +12,10 @@ import torch
 
 from gdl_lab import checkpoints, runtime
 from gdl_lab.data import cache_dir
-from gdl_lab.flows import Flow
-from gdl_lab.networks import Reader
 from gdl_lab.recipes import celeba, crowds, curves, digits, faces
 from gdl_lab.recipes.cards import Card, sha256
-from gdl_lab.recipes.recipe import Recipe
-from gdl_lab.training import CheckpointError, fit, warm_cosine
+from gdl_lab.recipes.recipe import Examples, Plan, Recipe
+from gdl_lab.training import CheckpointError, History, fit, warm_cosine
 
 __all__ = ["NAMES", "RECIPES", "card", "load", "shelf", "train", "unfinished", "weights"]
 
@@ -54,12 +52,12 @@ def load(name: str, folder: str | Path | None = None) -> Any:
 
     Raises:
         ValueError: unknown name.
-        CheckpointError: the checkpoint is not there, which `gdl-lab train` makes, or is damaged.
+        CheckpointError: the checkpoint is not there, which `gdl-lab train` makes, is damaged, or holds something else.
     """
     path = weights(name, folder)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}: `gdl-lab train {name}` makes it")
-    return (Reader if "reader" in checkpoints.read(path)[1] else Flow).load(path)
+    return _recipe(name).model.load(path)
 
 
 def card(name: str, folder: str | Path | None = None) -> Card:
@@ -101,7 +99,7 @@ def train(
         progress: show a bar.
 
     Raises:
-        ValueError: unknown name, profile or device; or the folder holds the work of a larger profile.
+        ValueError: unknown name, profile or device; or the folder holds a longer training.
         DataError: the examples are not on this machine.
         CheckpointError: the folder cannot be written, or holds an unfinished training with other settings.
         Diverged: the loss is not finite.
@@ -111,36 +109,17 @@ def train(
     if profile not in PROFILES:
         raise ValueError(f"unknown profile {profile!r}: expected one of {', '.join(PROFILES)}")
     place = runtime.choose_device(device)
-    path = weights(name, folder)
+    path, plan = weights(name, folder), recipe.plan(profile)
     _keep_the_better(recipe, profile, path)
-    plan = recipe.plan(profile)
     training, held_out = recipe.split(plan)
-
     resume = unfinished(name, profile, folder)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = recipe.start(*training).to(place)
         began, busy = time.perf_counter(), time.process_time()
-        history = fit(
-            model,
-            training,
-            recipe.loss,
-            steps=plan.steps,
-            batch_size=plan.batch_size,
-            lr=plan.lr,
-            schedule=warm_cosine,
-            clip=plan.clip,
-            seed=recipe.seed,
-            validate=lambda _: recipe.error(model, *held_out),
-            every=plan.every,
-            patience=plan.patience,
-            checkpoint=resume,
-            progress=progress,
-            label=name,
-        )
+        history = _fitted(recipe, model, plan, training, held_out, resume, progress)
         share = (time.process_time() - busy) / (time.perf_counter() - began)
-        measured, further = recipe.measure(model, plan.tested), recipe.further(model, plan.tested)
-        to_beat = recipe.to_beat(training, plan.tested)
+        measured = _measured(recipe, model, plan, training)
 
     model.save(path)
     made = Card(
@@ -158,11 +137,7 @@ def train(
         minutes=round(history.seconds / 60, 2),
         device=_in_words(place),
         core_share=round(share, 2),
-        metric=recipe.metric,
-        value=_short(measured),
-        gaussian=_short(to_beat) if recipe.rival == "gaussian" else None,
-        constant=_short(to_beat) if recipe.rival == "constant" else None,
-        further={key: _short(value) for key, value in further.items()} or None,
+        **measured,
         validation=tuple((step, round(error, 4)) for step, error in history.validation),
         sha256=sha256(path),
         torch=torch.__version__.split("+")[0],
@@ -170,6 +145,40 @@ def train(
     made.write(path.with_suffix(".json"))
     resume.unlink(missing_ok=True)
     return made
+
+
+def _fitted(
+    recipe: Recipe[Any], model: Any, plan: Plan, training: Examples, held_out: Examples, resume: Path, progress: bool
+) -> History:
+    """What `fit` did to the model, as the plan wants it."""
+    return fit(
+        model,
+        training,
+        recipe.loss,
+        steps=plan.steps,
+        batch_size=plan.batch_size,
+        lr=plan.lr,
+        schedule=warm_cosine,
+        clip=plan.clip,
+        seed=recipe.seed,
+        validate=lambda _: recipe.error(model, *held_out),
+        every=plan.every,
+        patience=plan.patience,
+        checkpoint=resume,
+        progress=progress,
+        label=recipe.name,
+    )
+
+
+def _measured(recipe: Recipe[Any], model: Any, plan: Plan, training: Examples) -> dict[str, Any]:
+    """What the card says of the tests: the metric, the model's and the rival's, and what else there is."""
+    value, further = recipe.measure(model, plan.tested), recipe.further(model, plan.tested)
+    return {
+        "metric": recipe.metric,
+        "value": _short(value),
+        recipe.rival: _short(recipe.to_beat(training, plan.tested)),
+        "further": {key: _short(value) for key, value in further.items()} or None,
+    }
 
 
 def _recipe(name: str) -> Recipe[Any]:
@@ -184,7 +193,7 @@ def _keep_the_better(recipe: Recipe[Any], profile: str, path: Path) -> None:
         present = card(recipe.name, path.parent).profile
     except CheckpointError:
         return
-    if PROFILES.index(present) > PROFILES.index(profile):
+    if recipe.plan(present).steps > recipe.plan(profile).steps:
         raise ValueError(
             f"{path} was trained in the profile {present}, and {profile} is shorter: name another folder, or delete it"
         )

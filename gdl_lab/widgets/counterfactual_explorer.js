@@ -119,7 +119,7 @@ function render({ model, el }) {
   const sides = SPACES.map((space) => ({ space, shown: square(space), map: square(`change in ${space}`) }));
   const bar = element("div", { class: "gdl-bar" });
   bar.style.background = gradient(DIVERGING);
-  const ticks = [0, 1, 2].map(() => element("span"));
+  const ticks = [0, 1].map(() => element("span"));
   const about = element("small");
   const scale = element("figure", {}, bar, element("div", { class: "gdl-ticks" }, ...ticks), element("figcaption", {}, element("strong", {}, "change"), about));
   const plot = stage.canvas("curves");
@@ -127,15 +127,17 @@ function render({ model, el }) {
   const key = element("p", { class: "gdl-key" }, "Every position is an equal part of the way of the "
     + (regression ? "value to the target" : "log-odds of the target to the end of the paths")
     + ", and shows the first step that has come so far. Z: solid, round; X: dashed, square. Drag along the curves.");
-  stage.root.append(
-    element("div", { class: "gdl-columns" },
-      element("div", { class: "gdl-picture" },
-        element("div", { class: "gdl-three" }, original.figure, ...sides.map(({ shown }) => shown.figure),
-          scale, ...sides.map(({ map }) => map.figure)), plot, key),
-      element("div", { class: "gdl-panel" },
-        stage.group("Along both paths", position.row),
-        stage.group("The paths", picture.row, target.row, optimiser.row, step.row),
-        stage.group("The changes", magnify.row), told)));
+  const layout = { gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 285px), 1fr))" };  // three pictures want room
+  const page = element("div", { class: "gdl-columns" },
+    element("div", { class: "gdl-picture" },
+      element("div", { class: "gdl-three" }, original.figure, ...sides.map(({ shown }) => shown.figure),
+        scale, ...sides.map(({ map }) => map.figure)), plot, key),
+    element("div", { class: "gdl-panel" },
+      stage.group("Along both paths", position.row),
+      stage.group("The paths", picture.row, target.row, optimiser.row, step.row),
+      stage.group("The changes", magnify.row), told));
+  Object.assign(page.style, layout);
+  stage.root.append(page);
 
   const said = (value) => (regression ? fixed(value, 2) : value < 1e-3 && value > 0 ? format(value, 2) : fixed(value, 3));
   const share = (t) => `${Math.round(100 * t / (frames - 1))} %`;
@@ -177,7 +179,7 @@ function render({ model, el }) {
       return [space, reaches.get(path)];
     }));
     const range = (magnified ? most.z : Math.max(most.z, most.x)) || most.x || 1;
-    [-range, 0, range].forEach((v, k) => { ticks[k].textContent = short(v, 2); });
+    [-range, range].forEach((v, k) => { ticks[k].textContent = short(v, 2); });  // three would run into each other
     about.textContent = channels === 1 ? "of the grey values" : "mean of the three colours";
     for (const { space, shown: large, map } of sides) {
       const there = stored.reached[place(stored, space, settings)];

@@ -14,7 +14,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         (
             "import math\ndef answer(x, mu, sigma):\n    z = (x - mu) / sigma\n"
             "    return (-(z**2) / 2 - sigma.log()).sum(1)",
-            "½ log 2π for each coordinate",
+            "each coordinate has its own",
         ),
     ],
     "inverse": [
@@ -47,15 +47,15 @@ WRONG: dict[str, list[tuple[str, str]]] = {
             "swap back before you join",
         ),
         (
-            f"{_CHAIN}    for k, layer in enumerate(layers):\n        if k % 2:\n            a, total = layer(b, a)\n"
-            "        else:\n            b, total = layer(a, b)\n    return torch.cat([a, b], 1), total",
-            "Only the last layer's",
+            f"{_CHAIN}    for layer in layers:\n        b, ld = layer(a, b)\n        a, b = b, a\n"
+            "        total = total + ld\n    return torch.cat([b, a], 1), total",
+            "With 2 layers the halves end",
         ),
         (
             f"{_CHAIN}    total = 1\n    for k, layer in enumerate(layers):\n        if k % 2:\n            a, ld = layer(b, a)\n"
             "        else:\n            b, ld = layer(a, b)\n        total = total * ld\n"
             "    return torch.cat([a, b], 1), total",
-            "these are logarithms",
+            "so these add",
         ),
     ],
     "bits": [
