@@ -293,16 +293,12 @@ function render({ model, el }) {
 
   // --- dragging along the curves
 
-  let drag = false;
-  const go = (event) => {
+  stage.drag(plot, (event) => {
     const box = plot.getBoundingClientRect();
     const x = across(box.width);
     const t = Math.round((event.clientX - box.left - x(0)) / (x(1) - x(0)));
     stage.put({ t: Math.min(Math.max(t, 0), frames - 1) });
-  };
-  stage.on(plot, "pointerdown", (event) => { plot.setPointerCapture(event.pointerId); drag = true; go(event); });
-  stage.on(plot, "pointermove", (event) => { if (drag) go(event); });
-  for (const type of ["pointerup", "pointercancel"]) stage.on(plot, type, () => { drag = false; });
+  });
 
   stage.open([...SETTINGS, "magnify"], update);
   return () => stage.close();

@@ -208,16 +208,12 @@ function render({ model, el }) {
 
   // --- dragging along the films
 
-  let drag = false;
-  const go = (event) => {
+  stage.drag(film, (event) => {
     const box = film.getBoundingClientRect();
     const [first, last] = ends(box.width);
     const t = Math.round((event.clientX - box.left - first) / (last - first) * (steps - 1));
     stage.put({ t: Math.min(Math.max(t, 0), steps - 1) });
-  };
-  stage.on(film, "pointerdown", (event) => { film.setPointerCapture(event.pointerId); drag = true; go(event); });
-  stage.on(film, "pointermove", (event) => { if (drag) go(event); });
-  for (const type of ["pointerup", "pointercancel"]) stage.on(film, type, () => { drag = false; });
+  });
 
   stage.open([...SETTINGS, "curve"], update);
   return () => stage.close();

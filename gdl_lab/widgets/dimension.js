@@ -310,18 +310,12 @@ function render({ model, el }) {
 
   // --- turning by hand
 
-  let drag = null;
-  stage.on(cloud, "pointerdown", (event) => {
-    cloud.setPointerCapture(event.pointerId);
-    drag = [event.clientX, event.clientY, model.get("turn"), model.get("tilt")];
-  });
-  stage.on(cloud, "pointermove", (event) => {
-    if (!drag) return;
-    const turned = Math.round(drag[2] + (event.clientX - drag[0]) / 2);
-    const tilted = Math.round(drag[3] + (event.clientY - drag[1]) / 2);
+  const press = (event) => ({ x: event.clientX, y: event.clientY, turn: model.get("turn"), tilt: model.get("tilt") });
+  stage.drag(cloud, (event, start) => {
+    const turned = Math.round(start.turn + (event.clientX - start.x) / 2);
+    const tilted = Math.round(start.tilt + (event.clientY - start.y) / 2);
     stage.put({ turn: ((turned + 540) % 360 + 360) % 360 - 180, tilt: Math.min(Math.max(tilted, -90), 90) });
-  });
-  for (const type of ["pointerup", "pointercancel"]) stage.on(cloud, type, () => { drag = null; });
+  }, { press });
 
   stage.open([...SETTINGS, ...VIEW], update);
   return () => stage.close();

@@ -369,21 +369,11 @@ function render({ model, el }) {
     const point = pushing() ? z : [...push(now.flow, z).points];
     if (point.every((v) => Math.abs(v) < 1e4)) stage.put({ point });
   }
-  let drag = false;
-  stage.on(canvas, "pointerdown", (event) => {
-    if (event.pointerType === "touch" && !near(event)) return;
-    canvas.setPointerCapture(event.pointerId);
-    drag = true;
-    carry(event);
-  });
-  stage.on(canvas, "pointermove", (event) => { if (drag) carry(event); });
-  for (const type of ["pointerup", "pointercancel"]) stage.on(canvas, type, () => { drag = false; });
-  // A finger on the point drags it, a finger elsewhere scrolls the page.
   const near = (event) => {
     const [x, y] = where(event);
     return Math.hypot(x - now.shown.x, y - now.shown.y) < 56 * reachAt(traced("reach"), now.level) / canvas.clientWidth;
   };
-  stage.on(canvas, "touchstart", (event) => { if (near(event.touches[0])) event.preventDefault(); }, { passive: false });
+  stage.drag(canvas, carry, { near });
 
   stage.open([...SETTINGS, ...VIEW], update);
   return () => stage.close();

@@ -325,17 +325,7 @@ function render({ model, el }) {
   };
   const near = (event) => where(event).every((v, c) => Math.abs(v - model.get("point")[c]) < 56 * reach / canvas.clientWidth);
   const carry = (event) => stage.put({ point: where(event).map((v, c) => Math.min(Math.max(v, centre[c] - reach), centre[c] + reach)) });
-  let drag = false;
-  stage.on(canvas, "pointerdown", (event) => {
-    if (event.pointerType === "touch" && !near(event)) return;
-    canvas.setPointerCapture(event.pointerId);
-    drag = true;
-    carry(event);
-  });
-  stage.on(canvas, "pointermove", (event) => { if (drag) carry(event); });
-  for (const type of ["pointerup", "pointercancel"]) stage.on(canvas, type, () => { drag = false; });
-  // A finger on the point drags it, a finger elsewhere scrolls the page.
-  stage.on(canvas, "touchstart", (event) => { if (near(event.touches[0])) event.preventDefault(); }, { passive: false });
+  stage.drag(canvas, carry, { near });
 
   stage.open([...SETTINGS, "field"], update);
   return () => stage.close();

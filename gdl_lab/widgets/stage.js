@@ -229,6 +229,22 @@ export class Stage {
     return element("canvas", { role: "img", "aria-label": label });
   }
 
+  /** Follow the pointer while it is held: `carry(event, start)` at the press and at every move, where `start` is what `press`
+   *  gave at the press. With `near`, a finger drags only there; elsewhere it scrolls the page. */
+  drag(canvas, carry, { press = () => null, near = null } = {}) {
+    let held = false;
+    let start = null;
+    this.on(canvas, "pointerdown", (event) => {
+      if (near && event.pointerType === "touch" && !near(event)) return;
+      canvas.setPointerCapture(event.pointerId);
+      [held, start] = [true, press(event)];
+      carry(event, start);
+    });
+    this.on(canvas, "pointermove", (event) => { if (held) carry(event, start); });
+    for (const type of ["pointerup", "pointercancel"]) this.on(canvas, type, () => { held = false; });
+    if (near) this.on(canvas, "touchstart", (event) => { if (near(event.touches[0])) event.preventDefault(); }, { passive: false });
+  }
+
   /** Draw in CSS pixels, sharp on every screen; `draw(context, width, height)` waits until the canvas has a size. */
   paint(canvas, draw) {
     const { clientWidth: width, clientHeight: height } = canvas;
