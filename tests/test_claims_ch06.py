@@ -11,7 +11,7 @@ from torch.nn.functional import affine_grid, grid_sample
 from gdl_lab import recipes
 from gdl_lab.claims import ascents, ch06
 from gdl_lab.claims.ledger import Claim
-from gdl_lab.counterfactuals import Explanation, log_probability
+from gdl_lab.counterfactuals import Explanation, explain, log_probability
 from gdl_lab.data.crowds import count_people, draw
 from gdl_lab.flows import RealNVP
 from gdl_lab.manifold import Arc
@@ -108,6 +108,18 @@ def test_claims_about_faces_fail_when_both_are_exchanged() -> None:
     assert not ch06.blonde_hair_is_blonde.outcome(e=exchanged(faces.explanation)).holds
     assert ch06.reader_of_faces_is_fooled.outcome().holds
     assert not ch06.reader_of_faces_is_fooled.outcome(e=exchanged(faces.explanation), second=faces.second).holds
+
+
+def test_the_attack_on_faces_is_small_because_of_how_the_reader_was_trained() -> None:
+    faces = ascents.face()
+    attack = ch06.attack_on_faces_is_small.outcome()
+    assert attack.holds, attack
+    assert attack.extra["reached"] == 1
+    assert not ch06.attack_on_faces_is_small.outcome(e=exchanged(faces.explanation)).holds
+    # the second reader was stopped where its validation was best; less is asked of it
+    x = faces.explanation.original[:8]
+    calm = explain(faces.second, faces.flow, x, 1, confidence=0.5, lr=0.01, lr_x=0.002, steps=150)
+    assert ch06.attack_on_faces_is_small.outcome(e=calm).value > 2 * attack.value
 
 
 def test_nobody_comes_or_goes_in_adversarial_crowds() -> None:

@@ -35,6 +35,7 @@ from gdl_lab.manifold import Arc, Helix
 __all__ = [
     "adam_leaves_the_arc_further",
     "attack_is_small",
+    "attack_on_faces_is_small",
     "blonde_hair_is_blonde",
     "counts_follow_the_target",
     "density_tells_them_apart",
@@ -179,13 +180,7 @@ def attack_is_small(*, e: Explanation | None = None) -> dict[str, float | str]:
     Args:
         e: what `explain` found on the way to a class; fours on their way to nine if not given.
     """
-    e = e or digit().explanation
-    in_z, in_x = e.difference.flatten(2).abs().amax(2).double()
-    return {
-        "value": float(in_x.median()),
-        "counterfactual": float(in_z.median()),
-        "reached": float(e.in_x.reached.double().mean()),
-    }
+    return _largest(e or digit().explanation)
 
 
 @claim("counterfactuals.second_reader_rejects", talk=ATTACK, bound=at_most(0.3))
@@ -271,6 +266,15 @@ def threes_become_eights(*, e: Explanation | None = None, second: Reader | None 
     }
 
 
+def _largest(e: Explanation) -> dict[str, float | str]:
+    in_z, in_x = e.difference.flatten(2).abs().amax(2).double()
+    return {
+        "value": float(in_x.median()),
+        "counterfactual": float(in_z.median()),
+        "reached": float(e.in_x.reached.double().mean()),
+    }
+
+
 def _second(e: Explanation | None, second: Reader | None) -> list[float]:
     if e is None or second is None:
         fours = digit()
@@ -298,13 +302,26 @@ def blonde_hair_is_blonde(*, e: Explanation | None = None) -> dict[str, float | 
     return {"value": share[1], "adversarial": share[2], "hair": in_z, "adversarial_hair": in_x, "original_hair": x}
 
 
-@claim("counterfactuals.reader_of_faces_is_fooled", talk=FACES, bound=at_most(0.3))
+@claim("counterfactuals.attack_on_faces_is_small", talk=FACES, bound=at_most(0.05))
+def attack_on_faces_is_small(*, e: Explanation | None = None) -> dict[str, float | str]:
+    """What makes brown hair blonde for the network is hardly seen: the largest change of a pixel, of values in [0, 1].
+
+    Numbers are those of `attack_is_small`. The reader is one that was trained until it is sure; one that was stopped
+    where its validation was best takes several times as much.
+
+    Args:
+        e: what `explain` found; faces that are not blonde on their way to blonde if not given.
+    """
+    return _largest(e or face().explanation)
+
+
+@claim("counterfactuals.reader_of_faces_is_fooled", talk=FACES, bound=at_most(0.1))
 def reader_of_faces_is_fooled(*, e: Explanation | None = None, second: Reader | None = None) -> dict[str, float | str]:
     """In data space the same network calls brown hair blonde: the share of its adversarial examples that the second
     reader calls blonde too.
 
-    ``counterfactual`` is that share for the counterfactuals. The rest are medians for the adversarial examples: how
-    much the measured hair colour has changed, of the range [0, 1], and the largest change of a pixel.
+    ``counterfactual`` is that share for the counterfactuals. ``hair_change`` is the median change of the measured hair
+    colour of the adversarial examples, of the range [0, 1].
 
     Args:
         e: what `explain` found; faces that are not blonde on their way to blonde if not given.
@@ -318,7 +335,6 @@ def reader_of_faces_is_fooled(*, e: Explanation | None = None, second: Reader | 
         "value": agrees(second, e.adversarial, int(e.target)),
         "counterfactual": agrees(second, e.counterfactual, int(e.target)),
         "hair_change": float((_hair(in_x) - _hair(x)).median()),
-        "largest": float(e.difference[1].flatten(1).abs().amax(1).median()),
         "reached": float(e.in_x.reached.double().mean()),
     }
 

@@ -61,20 +61,26 @@ FLOW = PictureFlow(
 
 SMOKE = Plan(steps=20, batch_size=64, lr=2e-3, every=10, held_out=200, at_most=1000, tested=200)
 
+# Validated once, at the end: these are the last weights and not the best, for this reader is to be as sure of itself as
+# networks are that were trained until their loss had nearly vanished. It misreads 1 % of its training pictures, of
+# which 6 % have a label that nobody can see. Trained on 20,000 and stopped at its best, the same network took attacks
+# of 0.2 in the median of the largest changes, not of 0.03.
 READER = ClassReader(
     name="faces-reader",
-    title="A convolutional network that says whether a drawn face is blonde.",
+    title="A convolutional network that says whether a drawn face is blonde, trained until it is sure.",
+    settled=False,
     data="drawn faces",
     pictures=labelled,
     begin=convolutional,
     bits=5,
-    plans={"smoke": SMOKE, "laptop": Plan(steps=1200, batch_size=64, lr=2e-3, every=100)},
+    plans={"smoke": SMOKE, "laptop": Plan(steps=1800, batch_size=64, lr=4e-3, every=1800, at_most=8000)},
 )
 
 SECOND = replace(
     READER,
     name="faces-second",
     title="A mixer of patches that says whether a drawn face is blonde: the second opinion.",
+    settled=True,
     begin=mixer,
     seed=1,
     plans={"smoke": SMOKE, "laptop": Plan(steps=2000, batch_size=64, lr=2e-3, every=200)},

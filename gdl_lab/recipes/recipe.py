@@ -59,7 +59,7 @@ class Recipe(ABC, Generic[Model]):
         seed: of the initial weights, the noise and the order of the examples.
         shipped: whether its checkpoint comes with the course; if not, it is made into the user's cache.
         settled: whether training goes on until the validation changes no more; not so where the course shows what a
-            training cut short leaves behind, nor where the loss has no lower bound.
+            training cut short leaves behind, wants a reader that knows its pictures by heart, or the loss has no bound.
         metric: what `measure` measures, the smaller, the better.
         rival: what has to be beaten at it, as it is called on the card.
         model: what is trained, `Flow` or `Reader`, whose ``load`` reads the checkpoint.
