@@ -11,17 +11,20 @@ from playwright.sync_api import sync_playwright
 from torch import nn
 
 from gdl_lab.flows import RealNVP
+from gdl_lab.symmetry import C1, C4, GroupNetwork
 from gdl_lab.widgets import (
     CounterfactualExplorer,
     DigitWalk,
     DimensionEstimate,
     FlowLayers,
+    Globe,
     KernelEditor,
     LinearRegions,
     MetricExplorer,
+    TurnedFeatures,
 )
 from tests.browser import driver
-from tests.browser.cases import STEP_SIZES, arc, colourful, pictures, planar_data, random_flow, reader
+from tests.browser.cases import STEP_SIZES, arc, colourful, pictures, planar_data, random_flow, reader, sweep_figure
 
 CASES = {
     "LinearRegions, widths (4, 3)": LinearRegions,
@@ -46,6 +49,11 @@ CASES = {
         path_z=True,
         log_rate=-3.0,
     ),
+    "TurnedFeatures, 28 × 28, 3 layers": lambda: TurnedFeatures(
+        pictures(6, 28, 28), {"C4": GroupNetwork(C4), "C1": GroupNetwork(C1, (16, 24, 32))}
+    ),
+    "Globe, L = 16": lambda: Globe(bandlimit=16, oversample=3),
+    "SweepFigure, 12 points": sweep_figure,
 }
 
 

@@ -270,6 +270,38 @@ def train_model(
     print(f"{card.metric}: {card.value:.3g}; {card.to_beat[0]} has {card.to_beat[1]:.3g}")
 
 
+@app.command("sweep")
+def run_sweep(
+    name: Annotated[str | None, typer.Argument(help="A sweep. Default: list them all.")] = None,
+    jobs: Annotated[
+        int, typer.Option(help="Points measured at once, each in a process of its own; -1: all cores.")
+    ] = 1,
+    backend: Annotated[
+        str | None, typer.Option(help="Of joblib, or the address of a Dask scheduler, such as tcp://host:8786.")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where results lie. Default: data/results.")] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Redo what was measured by other code.")] = False,
+) -> None:
+    """Measure what is missing of a sweep, a row of its CSV file for each point; without a name, list the sweeps.
+
+    Stopped by Ctrl-C or killed, it has lost only the points in progress, and goes on when the same line is run again.
+    """
+    from gdl_lab.recipes import sweeps
+
+    if name is None:
+        shown = RichTable("name", "what", "points", "measured")
+        for known, each in sweeps.SWEEPS.items():
+            shown.add_row(known, each.title, str(len(each.points)), str(len(sweeps.stored(known, folder))))
+        console.print(shown)
+        return
+    try:
+        rows = sweeps.run(name, folder, jobs=jobs, backend=backend, anew=anew)
+    except KeyboardInterrupt:
+        print("gdl-lab: interrupted; the same line goes on with what is missing", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print(f"{sweeps.results(name, folder)}: all {len(rows)} points are measured")
+
+
 @app.command()
 def bench(
     names: Annotated[list[str] | None, typer.Argument(help="Scripts in benchmarks/. Default: all.")] = None,
@@ -326,6 +358,7 @@ def _expected(reason: Exception) -> bool:
     """Whether an error was written for the reader."""
     from gdl_lab.book import BookError
     from gdl_lab.data import DataError
+    from gdl_lab.sweep import SweepError
     from gdl_lab.training import CheckpointError, Diverged
 
-    return isinstance(reason, BookError | CheckpointError | DataError | Diverged | ValueError)
+    return isinstance(reason, BookError | CheckpointError | DataError | Diverged | SweepError | ValueError)

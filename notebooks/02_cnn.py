@@ -385,8 +385,8 @@ claims.ch02.invariant_head_survives_shifts(**shifted)
 
 # %% [markdown]
 # Fairness asks for two remarks. The fully connected network *could* learn shifts, if we showed it shifted digits: that
-# is augmentation, and chapter 07 (not written yet) will measure what it costs. And an invariant network cannot tell
-# *where* the digit is; if that matters, the maximum is the wrong head.
+# is augmentation, and [chapter 07](07_symmetry.ipynb#symmetric-problems) measures what it costs. And an invariant
+# network cannot tell *where* the digit is; if that matters, the maximum is the wrong head.
 #
 # ## Many layers see far
 #
@@ -658,7 +658,7 @@ for name, one in ("plain", strided), ("blurred", lambda g: solved_blurred_stride
 # %% [markdown]
 # ## What to read next
 #
-# - Chapter 07 (not written yet) will replace the translations of the torus by any group: {prf:ref}`thm-commutant`
+# - [Chapter 07](07_symmetry.ipynb) replaces the translations of the torus by any group: {prf:ref}`thm-commutant`
 #   becomes the theorem that every linear equivariant map is a group convolution {cite}`cohen2016`. Chapter 08 will do it
 #   for rotations of the sphere.
 # - {cite:t}`gerken2021` is the review behind the talk; its kernel constraints are {eq}`eq-constrained` on bundles.

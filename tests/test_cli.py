@@ -25,6 +25,7 @@ from gdl_lab import __version__, book, claims, cli, runtime
 from gdl_lab.claims import at_most, claim, ledger, reported
 from gdl_lab.data import CARDS
 from gdl_lab.data.files import RemoteFile
+from gdl_lab.recipes import sweeps
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = {
@@ -34,6 +35,7 @@ OPTIONS = {
     "book": ["--profile", "-p", "--only"],
     "claims": ["--json", "--profile", "-p", "[ids]..."],
     "train": ["[name]", "--profile", "-p", "--folder"],
+    "sweep": ["[name]", "--jobs", "--backend", "--folder", "--anew"],
     "bench": ["[names]..."],
     "data list": [],
     "data fetch": ["name"],
@@ -222,6 +224,55 @@ def test_a_shell_gets_the_same() -> None:
     assert "Traceback" not in unknown.stderr
 
 
+# Sweeps
+
+
+@pytest.fixture
+def small_sweep(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A sweep of three points in the place of the course's, and the points that were measured."""
+    measured: list[int] = []
+
+    def square(k: int, seed: int = 0) -> dict[str, float]:
+        measured.append(k)
+        if k == 3 and len(measured) == 3:
+            raise KeyboardInterrupt
+        return {"square": math.sqrt(-1) if k < 0 else k * k}
+
+    def sweep_of(name: str, *ks: int) -> sweeps.Sweep:
+        return sweeps.Sweep(name=name, title=f"{name} of k.", function=square, points=[{"k": k} for k in ks])
+
+    monkeypatch.setattr(sweeps, "SWEEPS", {"small": sweep_of("small", 1, 2, 3), "bad": sweep_of("bad", 1, -1)})
+    return measured
+
+
+def test_a_sweep_is_interrupted_listed_and_goes_on(gdl: Gdl, small_sweep: list[int], tmp_path: Path) -> None:
+    place = ("--folder", str(tmp_path))
+    stopped = gdl("sweep", "small", *place)
+    assert stopped.code == 130
+    assert stopped.err.strip().endswith("gdl-lab: interrupted; the same line goes on with what is missing")
+    listed = gdl("sweep", *place)
+    (line,) = (line for line in listed.out.splitlines() if "small of k." in line)
+    assert re.findall(r"\d+", line) == ["3", "2"]
+    done = gdl("sweep", "small", *place)
+    assert (done.code, done.out) == (0, f"{tmp_path / 'small.csv'}: all 3 points are measured\n")
+    assert small_sweep == [1, 2, 3, 3]
+
+
+def test_a_sweep_says_what_failed_and_redoes_what_is_old(gdl: Gdl, small_sweep: list[int], tmp_path: Path) -> None:
+    place = ("--folder", str(tmp_path))
+    failed = gdl("sweep", "bad", *place)
+    assert failed.code == 2
+    assert failed.err.strip().splitlines()[-1].startswith("gdl-lab: 1 of 2 points failed")
+    assert "k=-1, seed=0: ValueError" in failed.err
+    file = tmp_path / "bad.csv"
+    file.write_text(re.sub(r"\w{12}$", "0" * 12, file.read_text().strip()) + "\n")
+    small_sweep.clear()
+    with pytest.warns(UserWarning, match="other code"):
+        gdl("sweep", "bad", *place)
+    gdl("sweep", "bad", *place, "--anew")
+    assert small_sweep == [-1, 1, -1]
+
+
 # Errors
 
 
@@ -234,6 +285,7 @@ def test_a_shell_gets_the_same() -> None:
         (("open", "--chapter", "77"), r"no chapter begins with '77': there are 00_start_here, "),
         (("test", "--part", "lunch"), r"unknown part lunch: expected units, notebooks, pages"),
         (("data", "fetch", "lunch"), r"unknown data set 'lunch': expected one of digits8, mnist, "),
+        (("sweep", "lunch"), r"unknown sweep 'lunch': expected one of .*\bsphere-segmentation\b"),
         (("bench", "lunch"), r"no benchmark called lunch: expected .*\bwidgets\b"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import simpson
 from torch import Tensor
 
 from gdl_lab.exercises import check
@@ -156,6 +157,57 @@ def across_by_solving(gamma_inv: Tensor, normal: Tensor) -> Tensor:
     return 1 / torch.einsum("bi,bij,bj->b", n, torch.linalg.inv(gamma_inv), n)
 
 
+def move_by_indices(f: Tensor, r: int) -> Tensor:
+    moved = torch.zeros_like(f)
+    for h in range(4):
+        one = f[:, h]
+        for _ in range(r):
+            one = one.transpose(1, 2).flip(1)  # a quarter turn anticlockwise
+        moved[:, (h + r) % 4] = one
+    return moved
+
+
+def lift_by_turning_pictures(kernel: Tensor, x: Tensor) -> Tensor:
+    """A map at g is the correlation of the picture turned back, turned forwards again."""
+    maps = []
+    for r in range(4):
+        back = torch.rot90(x, -r, (2, 3))
+        maps.append(torch.rot90(torch.nn.functional.conv2d(back, kernel[None, None], padding=1), r, (2, 3)))
+    return torch.cat(maps, 1)
+
+
+def error_by_all_elements(f: Any, group: Any, rho: Any, sigma: Any, x: Tensor) -> float:
+    y = f(x)
+    squares = [float((f(rho(g, x)) - sigma(g, y)).square().sum()) for g in group]
+    return math.sqrt(max(squares) / float(y.square().sum()))
+
+
+def set_layer_by_a_matrix(x: Tensor, lam: float, gamma: float) -> Tensor:
+    n = x.shape[1]
+    return x @ (lam * torch.eye(n) + gamma * torch.ones(n, n))
+
+
+def irreps_by_weights(l1: int, p1: int, l2: int, p2: int) -> set[tuple[int, int]]:
+    """Highest weights, peeled off the weights m₁ + m₂."""
+    weights = [m + k for m in range(-l1, l1 + 1) for k in range(-l2, l2 + 1)]
+    found = set()
+    while weights:
+        top = max(weights)
+        found.add((top, p1 * p2))
+        for m in range(-top, top + 1):
+            weights.remove(m)
+    return found
+
+
+def mean_by_simpson(signal: Tensor, beta: Tensor) -> float:
+    return float(simpson(signal.mean(1) * beta.sin() / 2, x=beta))
+
+
+def second_layer_by_sums(F: Tensor, psi: Tensor) -> Tensor:
+    n = len(F)
+    return torch.stack([sum(F[:, k, None] * psi[k] for k in range(n))])[0] * n**-0.5  # type: ignore[call-overload]
+
+
 @pytest.mark.parametrize(
     ("checker", "answer"),
     [
@@ -189,6 +241,24 @@ def across_by_solving(gamma_inv: Tensor, normal: Tensor) -> Tensor:
         (check.ch06.log_q_per_dimension, density_of_a_normal),
         (check.ch06.distance_to_arc, distance_by_many_points),
         (check.ch06.difference_maps, maps_of_grey),
+        (check.ch07.move, move_by_indices),
+        (check.ch07.lift, lift_by_turning_pictures),
+        (check.ch07.error, error_by_all_elements),
+        (check.ch07.set_layer, set_layer_by_a_matrix),
+        (check.ch07.irreps, irreps_by_weights),
+        (check.ch07.irreps, lambda *given: np.array(sorted(irreps_by_weights(*given)))),
+        (check.ch08.mean, mean_by_simpson),
+        (
+            check.ch08.mean,
+            lambda f, beta: float((f * beta.sin()[:, None]).sum() * (math.pi / len(beta)) / 2 / f.shape[1]),
+        ),
+        (check.ch08.first_layer, lambda kappa, f, R, x, w: w @ (kappa(x) * f(x @ R.T))),
+        (check.ch08.first_layer, lambda kappa, f, R, x, w: float(sum(w * kappa(x @ torch.linalg.inv(R).T) * f(x)))),
+        (check.ch08.coefficients, lambda f, kappa: np.multiply.outer(f.numpy(), kappa.numpy().conj())),
+        (check.ch08.coefficients, lambda f, kappa: torch.einsum("m,n->mn", f, kappa.conj())),
+        (check.ch08.second_layer, second_layer_by_sums),
+        (check.ch08.size, lambda L: L * (4 * L**2 - 1) // 3),
+        (check.ch08.size, lambda L: torch.tensor(sum((2 * k + 1) ** 2 for k in range(L)))),
     ],
 )
 def test_another_way_is_right_too(checker: Callable[[Any], Any], answer: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ from gdl_lab.figures.gallery import gallery
 from gdl_lab.figures.maps import clouds, matrices, mesh, push_forward
 from gdl_lab.figures.picture import Picture, picture
 from gdl_lab.figures.plots import curves, images, plane, regions
+from gdl_lab.figures.spheres import globes
 from gdl_lab.figures.style import DARK, LIGHT, Theme
 from gdl_lab.figures.tables import Table, table
 
@@ -21,6 +22,7 @@ __all__ = [
     "ellipses",
     "explanation",
     "gallery",
+    "globes",
     "images",
     "matrices",
     "mesh",

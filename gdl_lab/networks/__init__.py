@@ -1,5 +1,6 @@
 """The talk's networks: fully connected layers, convolutions, and the piecewise-linear geometry of ReLU."""
 
+from gdl_lab.networks.charts import ChartCNN, ChartUNet, pad_chart
 from gdl_lab.networks.convolutional import (
     ConvolutionalNetwork,
     GraphConvolution,
@@ -16,6 +17,8 @@ from gdl_lab.networks.readers import ConvolutionalReader, MixerReader, Reader
 from gdl_lab.networks.regions import Region, linear_regions
 
 __all__ = [
+    "ChartCNN",
+    "ChartUNet",
     "ConvolutionalNetwork",
     "ConvolutionalReader",
     "DeepNetwork",
@@ -31,6 +34,7 @@ __all__ = [
     "influence",
     "linear_regions",
     "loss_and_gradients",
+    "pad_chart",
     "propagate_variance",
     "shift_equivariance_error",
     "tent",

@@ -12,7 +12,7 @@ import torch
 
 from gdl_lab import checkpoints, runtime
 from gdl_lab.data import cache_dir
-from gdl_lab.recipes import celeba, crowds, curves, digits, faces
+from gdl_lab.recipes import celeba, crowds, curves, digits, faces, lattice
 from gdl_lab.recipes.cards import Card, sha256
 from gdl_lab.recipes.recipe import Examples, Plan, Recipe
 from gdl_lab.training import CheckpointError, History, fit, warm_cosine
@@ -21,7 +21,14 @@ __all__ = ["NAMES", "RECIPES", "card", "load", "shelf", "train", "unfinished", "
 
 RECIPES: dict[str, Recipe[Any]] = {
     recipe.name: recipe
-    for recipe in (*digits.RECIPES, *faces.RECIPES, *crowds.RECIPES, *curves.RECIPES, *celeba.RECIPES)
+    for recipe in (
+        *digits.RECIPES,
+        *faces.RECIPES,
+        *crowds.RECIPES,
+        *curves.RECIPES,
+        *lattice.RECIPES,
+        *celeba.RECIPES,
+    )
 }
 NAMES = tuple(name for name, recipe in RECIPES.items() if recipe.shipped)
 PROFILES = tuple(runtime.PROFILES)

@@ -10,14 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from gdl_lab.flows import Flow, Glow, RealNVP
+from gdl_lab.symmetry import C4, D4, GroupConvolution, GroupNetwork, Lift
 from gdl_lab.widgets import (
     CounterfactualExplorer,
     DigitWalk,
     DimensionEstimate,
     FlowLayers,
+    Globe,
     KernelEditor,
     LinearRegions,
     MetricExplorer,
+    SweepFigure,
+    TurnedFeatures,
     Widget,
 )
 
@@ -27,11 +31,15 @@ __all__ = [
     "arc",
     "colourful",
     "explorer",
+    "group_network",
+    "mirrored",
     "moved",
     "pictures",
     "planar_data",
     "random_flow",
     "reader",
+    "runs",
+    "sweep_figure",
 ]
 
 
@@ -107,6 +115,50 @@ def colourful(count: int, height: int, width: int) -> Tensor:
     return pictures(3 * count, height, width).view(count, 3, height, width)
 
 
+def group_network() -> GroupNetwork:
+    """A network on C4 whose batch normalisation is not the identity."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = GroupNetwork(C4, (2, 3, 4))
+        net.train()(pictures(8, 16, 16)[:, None])
+    return net.eval().requires_grad_(False)
+
+
+def mirrored() -> nn.Sequential:
+    """Two layers on D4, reflections included."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return nn.Sequential(Lift(D4, 1, 2, 5), nn.ReLU(), GroupConvolution(D4, 2, 2)).requires_grad_(False)
+
+
+def runs() -> list[dict[str, Any]]:
+    """A sweep of two networks with three seeds, of which one run has failed."""
+    rng = np.random.default_rng(0)
+    points = [(net, copies, digits) for net in ("a", "b c") for copies in (1, 10, 2) for digits in (100, 500)]
+    return [
+        {
+            "net": net,
+            "copies": copies,
+            "digits": digits,
+            "seed": seed,
+            "images": copies * digits,
+            "seconds": float(10 * copies**0.5 + rng.random()),
+            "hit": None
+            if (net, copies, digits, seed) == ("a", 1, 100, 0)
+            else float(1 - 0.5 / copies + 0.05 * rng.random()),
+            "error": float(digits**-0.5 + 0.02 * rng.random()),
+        }
+        for net, copies, digits in points
+        for seed in range(3)
+    ]
+
+
+def sweep_figure(**changes: Any) -> SweepFigure:
+    """The figure of `runs`."""
+    columns = {"x": ["images", "seconds"], "y": ["hit", "error"], "family": "net", "at": ["copies", "digits"]}
+    return SweepFigure(runs(), **{**columns, "lower": ["error"], "labels": {"hit": "share of hits"}, **changes})
+
+
 STEP_SIZES = {"plain": [(0.05, 0.02), (0.3, 0.1)], "adam": [(0.05, 0.01), (0.2, 0.05)]}
 FAMILIES = (("trained", 4), ("under-trained", 6))
 
@@ -156,6 +208,10 @@ WIDGETS: dict[str, Callable[[], Widget]] = {
         steps=60,
         magnify=True,
     ),
+    "Globe": Globe,
+    "Globe, one signal of low degree": lambda: Globe(
+        np.random.default_rng(0).normal(size=25), zonal=np.linspace(-1, 1, 16), layer="chart", dots=False
+    ),
     "DigitWalk": lambda: DigitWalk(moved(RealNVP(64, 4, (32,)), 0), pictures(4, 8, 8), bits=4),
     "DigitWalk, another shape and flow": lambda: DigitWalk(
         _glow(), pictures(3, 8, 8)[:, None], ["p", "q", "r"], steps=9
@@ -164,6 +220,14 @@ WIDGETS: dict[str, Callable[[], Widget]] = {
         moved(RealNVP(784, 2, (16,), principal=4), 1), pictures(6, 28, 28), list("abcdef"), curve="norm"
     ),
     "MetricExplorer": lambda: explorer(point=[0.6, 0.4]),
+    "SweepFigure": lambda: sweep_figure(point=4),
+    "SweepFigure, one axis, gaps, less is better": lambda: sweep_figure(
+        x="images", y="error", at="copies", lower="error", shown=["b c"], log_x=True, log_y=True
+    ),
+    "TurnedFeatures": TurnedFeatures,
+    "TurnedFeatures, trained networks": lambda: TurnedFeatures(
+        pictures(2, 16, 16)[:, None], {"C4": group_network(), "D4": mirrored()}, angle=90, channel=3
+    ),
     "MetricExplorer, paths of one flow": lambda: MetricExplorer(
         [(0.2, random_flow(8, whitening=2))], arc(), [arc()], nn.Sequential(nn.Linear(2, 1)), path_x=True, path_z=True
     ),

@@ -33,6 +33,9 @@ NAMES = {
     "DigitWalk": ("walk", "digit-walk"),
     "CounterfactualExplorer": ("counterfactual", "counterfactual-explorer"),
     "MetricExplorer": ("explorer", "metric-explorer"),
+    "TurnedFeatures": ("turned", "turned-features"),
+    "Globe": ("globe", "globe"),
+    "SweepFigure": ("figure", "sweep-figure"),
 }
 CELLS = [
     "from tests.browser.cases import WIDGETS",
@@ -101,7 +104,7 @@ def test_widgets_in_jupyterlab(lab: str, page: OpenPage) -> None:
         browser.get_by_role("menuitem", name="Run", exact=True).first.click()
         browser.get_by_text("Run All Cells", exact=True).first.click()
         try:
-            roots["MetricExplorer"].wait_for(timeout=30_000)
+            roots["SweepFigure"].wait_for(timeout=30_000)
             break
         except TimeoutError:
             assert attempt < 2, "no widget appeared"

@@ -1,0 +1,224 @@
+r"""The fast Fourier transform on S²: waves in α, then associated Legendre functions, both folded in two.
+
+f(α, β) = Σ_m wave_m(α) Σ_l √(2l+1) dc^l_m0(β) f^l_m. Under β ↦ π − β the function dc^l_m0 gains the sign (−1)^{l+m}, so
+that the degrees with l+m even see the sum of mirrored nodes only, the odd ones the difference. Under α ↦ α + π the wave
+gains (−1)^m, and half the circle is enough. Each fold is a pass over the signal and halves the products that follow.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gdl_lab.sphere import spectrum
+from gdl_lab.sphere.adjoint import Analysis, Synthesis
+from gdl_lab.sphere.grid import (
+    bands,
+    check_bandlimit,
+    check_batch,
+    check_finite,
+    check_oversample,
+    circle,
+    mirror,
+    mirrored,
+    nodes,
+    waves,
+)
+from gdl_lab.sphere.quadrature import gauss_legendre
+from gdl_lab.sphere.wigner import wigner_d
+
+__all__ = ["S2FFT", "S2Plan", "plan"]
+
+
+class S2FFT:
+    r"""Analysis and synthesis on S² of bandlimit L, between a Gauss–Legendre grid and spectra of L² rows.
+
+    Args:
+        bandlimit: L ≥ 1; the degrees are 0 … L−1.
+        oversample: grid points for a bandlimit of ``oversample`` × L, at least 1.
+        dtype: of `grid` and `weights`, PyTorch's default if `None`. Transforms have the dtype of their input.
+        device: of `grid` and `weights`.
+
+    Attributes:
+        shape: (n_beta, n_alpha), both even.
+        size: rows of a spectrum, L²; row l² + l + m is f^l_m.
+        weights: quadrature weights of β, shape (n_beta,), sum 1.
+
+    Raises:
+        ValueError: L or ``oversample`` below 1.
+    """
+
+    def __init__(
+        self,
+        bandlimit: int,
+        oversample: float = 1.0,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.bandlimit, _ = check_bandlimit(bandlimit, 1)
+        self.oversample = check_oversample(oversample)
+        half = math.ceil(self.oversample * bandlimit)
+        self.shape = (half + half % 2, 2 * half)
+        self.size = bandlimit**2
+        self._beta, self.weights = nodes(self.shape[0], dtype, device)
+
+    def __repr__(self) -> str:
+        return f"S2FFT(bandlimit={self.bandlimit}, oversample={self.oversample})"
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """Angles α (n_alpha,) and β (n_beta,): β ascends from the pole e_y, α from 0, in radians."""
+        return circle(self.shape[1]).to(self._beta), self._beta
+
+    def analysis(self, signal: Tensor) -> Tensor:
+        """f^l_m = ∫ f Y^l_m dx by quadrature, exact for band-limited f: (n_beta, n_alpha, *batch) → (L², *batch).
+
+        Raises:
+            ValueError: a grid of another shape, another dtype than float32 or float64; NaN or infinity (on the CPU).
+        """
+        check_batch(signal, self.shape, f"a signal on the grid of {self}")
+        flat = Analysis.apply(signal.reshape(*self.shape, -1), self._plan(signal), True)
+        return cast(Tensor, flat).reshape(self.size, *signal.shape[2:])
+
+    def synthesis(self, coeffs: Tensor) -> Tensor:
+        """f = Σ f^l_m Y^l_m on the grid: (L², *batch) → (n_beta, n_alpha, *batch).
+
+        Raises:
+            ValueError: another number of rows, another dtype than float32 or float64; NaN or infinity (on the CPU).
+        """
+        check_batch(coeffs, (self.size,), f"a spectrum of {self}")
+        flat = Synthesis.apply(coeffs.reshape(self.size, -1), self._plan(coeffs), False)
+        return cast(Tensor, flat).reshape(*self.shape, *coeffs.shape[1:])
+
+    def block(self, coeffs: Tensor, l: int) -> Tensor:
+        """View (2l+1, *batch) of degree l, entry ``[m+l]``; `ValueError` for l ≥ L."""
+        check_batch(coeffs, (self.size,), f"a spectrum of {self}")
+        return spectrum.block(coeffs, l, 1).squeeze(1)
+
+    def rotate(self, coeffs: Tensor, R: Tensor) -> Tensor:
+        """Spectrum of (Λ_R f)(x) = f(R⁻¹x), see `spectrum.rotate`."""
+        check_batch(coeffs, (self.size,), f"a spectrum of {self}")
+        return spectrum.rotate(coeffs, R, self.bandlimit)
+
+    def _plan(self, x: Tensor) -> S2Plan:
+        return plan(self.bandlimit, self.shape, x.dtype, x.device)
+
+
+class Band(NamedTuple):
+    """The table (m, l, β) of some m of parity e, for l+m of parity q; places of its m and of its rows of degrees."""
+
+    e: int
+    q: int
+    m: slice
+    rows: slice
+    table: dict[bool, Tensor]  # with and without quadrature weights
+
+
+class S2Plan:
+    """Tables of one grid, bandlimit, dtype and device, and the two transforms written with them."""
+
+    def __init__(self, bandlimit: int, shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> None:
+        L, self.shape = bandlimit, shape
+        n_beta, n_alpha = shape
+        self.north = n_beta // 2
+        beta, weights = gauss_legendre(n_beta)
+
+        def tensor(a: npt.NDArray) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(a, dtype=np.float64)).to(device, dtype)
+
+        # half a turn multiplies the waves of even m by 1, of odd m by −1: half the circle is enough for each
+        half = waves(L, n_alpha)[:, :, : n_alpha // 2].swapaxes(0, 1)
+        self.alpha = [tensor(half[parity::2].reshape(-1, n_alpha // 2)) for parity in (0, 1)]
+        table = np.zeros((2, L, (L + 1) // 2, self.north))  # parity of l+m, m, l // 2, β
+        for l, (legendre, _) in enumerate(wigner_d(L, 1, beta[: self.north])):
+            for parity in (0, 1):
+                m = np.arange(L) % 2 == (l + parity) % 2
+                table[parity, m, l // 2] = math.sqrt(2 * l + 1) * legendre[m, 0]
+        self.bands: list[Band] = []
+        start = 0
+        place = np.zeros((2, L, (L + 1) // 2, 2), dtype=np.int64)  # parity of l+m, m, l // 2, s → row of degrees
+        for e, q in np.ndindex(2, 2):
+            for low, high in bands((L + 1 - e) // 2, max(1, L // 32)):
+                part = table[q, e::2][low:high, low:]
+                end = start + 2 * part.shape[0] * part.shape[1]
+                place[q, e::2][low:high, low:] = np.arange(start, end).reshape(*part.shape[:2], 2)
+                tables = {True: tensor(part * (weights[: self.north] / n_alpha)), False: tensor(part)}
+                self.bands.append(Band(e, q, slice(low, high), slice(start, end), tables))
+                start = end
+
+        degree = np.repeat(np.arange(L), 2 * np.arange(L) + 1)
+        m = np.arange(L * L) - degree * (degree + 1)
+        rows = place[(degree + m) % 2, abs(m), degree // 2, (m < 0).astype(int)]
+        # a place that is no coefficient takes row 0: the table is zero there, or the wave is
+        back = np.zeros(start, dtype=np.int64)
+        back[rows] = np.arange(L * L)
+        self.rows, self.back = torch.from_numpy(rows).to(device), torch.from_numpy(back).to(device)
+
+    def analyse(self, signal: Tensor, weighted: bool) -> Tensor:
+        """DᵀW or Dᵀ of a signal (*shape, batch)."""
+        n_alpha, batch = self.shape[1], signal.shape[-1]
+        modes, blocks = self._modes(signal), self._blocks(batch)
+        for here, there in blocks:
+            north, south = signal[here], mirror(signal[there])
+            parts = signal.new_empty(len(north), 2, 2, n_alpha // 2, batch)  # β, parity of l+m, half turn, α
+            torch.add(north, south, out=parts[:, 0].view_as(north))
+            torch.sub(north, south, out=parts[:, 1].view_as(north))
+            turned = torch.add(parts[:, :, 0], parts[:, :, 1]), torch.sub(parts[:, :, 0], parts[:, :, 1])
+            for e in (0, 1):
+                alpha = self.alpha[e].expand(2 * len(north), -1, -1)
+                torch.bmm(alpha, turned[e].flatten(0, 1), out=modes[e][here].view(*alpha.shape[:2], batch))
+        degrees = signal.new_empty(len(self.back), batch)
+        for e, q, m, rows, table in self.bands:
+            t = table[weighted]
+            torch.bmm(t, modes[e][:, q, m].transpose(0, 1), out=degrees[rows].view(*t.shape[:2], 2 * batch))
+        coeffs = degrees.index_select(0, self.rows)
+        if weighted:
+            check_finite(coeffs[0])
+        return coeffs
+
+    def synthesise(self, coeffs: Tensor, weighted: bool) -> Tensor:
+        """WD or D of a spectrum (size, batch)."""
+        n_alpha, batch = self.shape[1], coeffs.shape[-1]
+        degrees, modes = coeffs.index_select(0, self.back), self._modes(coeffs)
+        for e, q, m, rows, table in self.bands:
+            t = table[weighted]
+            column = torch.bmm(t.mT, degrees[rows].view(*t.shape[:2], 2 * batch))
+            modes[e][:, q, m] = column.transpose(0, 1)
+        signal = coeffs.new_empty(*self.shape, batch)
+        for here, there in self._blocks(batch):
+            b = here.stop - here.start
+            even, odd = (
+                torch.bmm(alpha.mT.expand(2 * b, -1, -1), waves[here].view(2 * b, len(alpha), batch)).unflatten(
+                    0, (b, 2)
+                )
+                for alpha, waves in zip(self.alpha, modes, strict=True)
+            )
+            parts = coeffs.new_empty(b, 2, 2, n_alpha // 2, batch)
+            torch.add(even, odd, out=parts[:, :, 0])
+            torch.sub(even, odd, out=parts[:, :, 1])
+            parts = parts.view(b, 2, n_alpha, batch)
+            torch.add(parts[:, 0], parts[:, 1], out=signal[here])
+            signal[there] = mirror(parts[:, 0] - parts[:, 1])
+        if not weighted:
+            check_finite(signal[0, 0])
+        return signal
+
+    def _modes(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Room for the waves in α, m even and m odd: (β, parity of l+m, m, (s, batch))."""
+        even, odd = (like.new_empty(self.north, 2, len(alpha) // 2, 2 * like.shape[-1]) for alpha in self.alpha)
+        return even, odd
+
+    def _blocks(self, batch: int) -> list[tuple[slice, slice]]:
+        return mirrored(self.shape[0], self.shape[1] * batch)
+
+
+@lru_cache(maxsize=64)
+def plan(bandlimit: int, shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> S2Plan:
+    """The plan of these arguments, made once."""
+    return S2Plan(bandlimit, shape, dtype, device)
