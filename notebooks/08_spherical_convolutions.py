@@ -372,11 +372,11 @@ SweepFigure(
 
 # %% [markdown]
 # **Try it.** (1) Choose the spherical network's first point: which U-Net gets as far, with how many copies, in which
-# time? (2) Change the axis from seconds to pictures. (3) Follow the U-Nets with five copies to the right: they stop; those
-# with many have not. (4) Compare the bars of three seeds with the differences you want to believe.
+# time? (2) Change the axis from seconds to pictures. (3) Follow each U-Net to where its points end: has it stopped, or was
+# it stopped? (4) Where a point has bars, from several seeds, hold them against the differences you want to believe.
 #
-# All points but the two live ones are from `gdl-lab sweep sphere-segmentation`, trained by one rule: each twice as long
-# until that brings less than 0.01 on digits held out, in the poses of the training. What does the figure support?
+# All points are from `gdl-lab sweep sphere-segmentation`, trained by one rule: each twice as long until that brings less
+# than 0.01 on digits held out, in the poses of the training. What does the figure support?
 
 # %%
 first = {**usual, "seed": 0}.items()
