@@ -367,8 +367,8 @@ display(claims.ch08.at_equal_budget(), claims.ch08.given_time())
 SweepFigure(
     kept, x=("training_seconds", "images"), y=("miou", "miou_upright"), family="network",
     at=("copies", "steps"), log_x=True, labels={
-        "training_seconds": "processor time of the training, s", "images": "training pictures",
-        "miou": "mean IoU, fresh rotations", "miou_upright": "mean IoU, upright"})
+        "training_seconds": "training, CPU s", "images": "training pictures",
+        "miou": "mean IoU, turned", "miou_upright": "mean IoU, upright"})
 
 # %% [markdown]
 # **Try it.** (1) Choose the spherical network's first point: which U-Net gets as far, with how many copies, in which
