@@ -77,7 +77,11 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     device, L = torch.device(asked.device), asked.bandlimit
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.processor()}, one thread"
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{platform.processor() or platform.machine()}, one thread"
+    )
     print(f"{name}, PyTorch {torch.__version__}, {BATCH} pictures, L = {L}")
 
     x = torch.randn(L * L, 1, BATCH, device=device)

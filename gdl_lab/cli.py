@@ -287,11 +287,16 @@ def run_sweep(
     Stopped by Ctrl-C or killed, it has lost only the points in progress, and goes on when the same line is run again.
     """
     from gdl_lab.recipes import sweeps
+    from gdl_lab.sweep import SweepError
 
     if name is None:
         shown = RichTable("name", "what", "points", "measured")
         for known, each in sweeps.SWEEPS.items():
-            shown.add_row(known, each.title, str(len(each.points)), str(len(sweeps.stored(known, folder))))
+            try:
+                measured = str(len(sweeps.stored(known, folder)))
+            except SweepError:  # one that is damaged must not hide the others
+                measured = f"damaged: {sweeps.results(known, folder)}"
+            shown.add_row(known, each.title, str(len(each.points)), measured)
         console.print(shown)
         return
     try:

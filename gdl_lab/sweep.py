@@ -6,8 +6,8 @@ A row holds all arguments of the call, defaults and so the seed included, then w
 
 - ``cpu_seconds``: processor time of the process that measured it, over the call;
 - ``code``: a hash of the code that measured it: of the function's module and every module of the same package that it
-  takes names from, directly or through others; docstrings, comments and layout do not count. Hashes compare between
-  runs of the same minor version of Python.
+  takes functions, classes or their instances from, directly or through others; docstrings, comments and layout do not
+  count. Hashes compare between runs of the same minor version of Python.
 
 Every row is in the file as soon as it is known, so that a killed sweep loses only the points in progress, and the same
 call goes on with those that are missing.
@@ -74,13 +74,14 @@ def run(
         The rows of the grid's points, in its order, as `read` gives them.
 
     Raises:
-        ValueError: an empty grid, an argument that the function does not take, or a value that is none of the above.
+        ValueError: what is no function or has no source, an empty grid, an argument that the function does not take, or
+            a value that is none of the above.
         SweepError: at once, if the file cannot be written, has the columns of another function, or is damaged before
             its last line (a last line that was cut off is dropped). At the end, if points failed or returned what is
             not finite: it names them, and the others are in the file.
     """
-    points, path = _points(function, grid), Path(path)
-    names, code = list(points[0]), code_hash(function)
+    code, points, path = code_hash(function), _points(function, grid), Path(path)
+    names = list(points[0])
     rows = read(path) if path.exists() else []
     if rows and list(rows[0])[: len(names)] != names:
         raise SweepError(f"{path} does not begin with the columns {', '.join(names)}: name another file")
@@ -134,12 +135,20 @@ def read(path: str | Path) -> list[Row]:
     for number, line in enumerate(lines, start=2):
         if len(line) != len(header):
             raise SweepError(f"{path}, line {number}: {len(line)} cells under {len(header)} columns; mend or delete it")
-    return [{name: _value(cell) for name, cell in zip(header, line, strict=True)} for line in lines]
+    # a hash is text, even one that reads as a number, as 012345678901 and 1e2345678901 do
+    cells = ([*map(_value, line[:-1]), line[-1]] for line in lines)
+    return [dict(zip(header, row, strict=True)) for row in cells]
 
 
 @cache  # sources may be edited while the process goes on with what it loaded
 def code_hash(function: Measure) -> str:
-    """Twelve hexadecimal digits for the code behind a function, as the head of this module describes it."""
+    """Twelve hexadecimal digits for the code behind a function, as the head of this module describes it.
+
+    Raises:
+        ValueError: what ``def`` or ``lambda`` has not made, such as a ``partial``, or what has no source to be found.
+    """
+    if not inspect.isfunction(function):
+        raise ValueError(f"expected a function, whose code can be told from other code, got {function!r}")
     package = function.__module__.partition(".")[0]
     waiting, sources = [function.__module__], dict[str, str]()
     while waiting:
@@ -148,7 +157,11 @@ def code_hash(function: Measure) -> str:
             continue
         module = sys.modules[name]
         # a notebook has no file, and its names come and go: there the function alone counts
-        sources[name] = _bare(inspect.getsource(module if hasattr(module, "__file__") else function))
+        part = module if hasattr(module, "__file__") else function
+        try:
+            sources[name] = _bare(inspect.getsource(part))
+        except OSError:
+            raise ValueError(f"there is no source of {part} to be found: define it in a file or a notebook") from None
         for value in vars(module).values():
             behind = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
             waiting += [behind] if isinstance(behind, str) and behind in sys.modules else []

@@ -383,7 +383,7 @@ def train_deep(kind, gain):
     deep = DeepNetwork(64, 10, width=64, depth=20, gain=gain, kind=kind)
     try:
         fit(deep, (small.x, small.y), cross_entropy,
-            steps=800, batch_size=64, lr=0.012, optimiser=torch.optim.SGD)
+            steps=800, batch_size=64, lr=0.006, optimiser=torch.optim.SGD)
     except Diverged as reason:
         print(f"{kind}, g = {gain}: {reason}")
     return deep

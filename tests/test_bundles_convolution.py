@@ -26,7 +26,7 @@ from gdl_lab.bundles import (
     torus,
 )
 from gdl_lab.bundles.kernels import Field
-from tests.known_surfaces import SURFACES, Known, about_z, field
+from tests.known_surfaces import SURFACES, TAU, Known, about_z, field
 
 each_surface = pytest.mark.parametrize("name", SURFACES)
 each_field = pytest.mark.parametrize("kind", ["complex", "real"])
@@ -37,8 +37,14 @@ def stencil(known: Known, rng: torch.Generator, n: int = 20, radial: int = 6, ra
     return Stencil(known.surface, known.points(n, rng), radius=0.5, radial=radial, rays=rays)
 
 
-def layer(kind: Field = "complex", outs: list[int] = OUTS, **options: object) -> GaugeConv:
-    return GaugeConv(INS, outs, field=kind, **options).double()  # type: ignore[arg-type]
+def layer(rng: torch.Generator, kind: Field = "complex", outs: list[int] = OUTS, **options: object) -> GaugeConv:
+    """Random kernels whose rings have one phase: else they may cancel, and errors are relative to next to nothing."""
+    conv = GaugeConv(INS, outs, field=kind, **options).double()  # type: ignore[arg-type]
+    size = 1 + torch.rand(2, conv.rings, len(outs), len(INS), generator=rng, dtype=torch.float64)
+    phase = TAU * torch.rand(2, 1, len(outs), len(INS), generator=rng, dtype=torch.float64)
+    with torch.no_grad():
+        conv.coefficients.copy_(torch.stack([size * phase.cos(), size * phase.sin()], 1).flatten()[conv.free])
+    return conv
 
 
 # Kernels
@@ -99,30 +105,30 @@ def test_representations_are_representations() -> None:
 def test_no_choice_of_frames_is_noticed(name: str, kind: Field, rng: torch.Generator) -> None:
     known = SURFACES[name]
     s = stencil(known, rng)
-    conv = layer(kind, [0, 1, 2] if kind == "complex" else [0, 1])
+    conv = layer(rng, kind, [0, 1, 2] if kind == "complex" else [0, 1])
     assert gauge_error(conv, s, field, "input", rng) < 1e-14
-    assert gauge_error(conv, s, field, "output", rng) < 2e-9
-    assert gauge_error(conv, s, field, "both", rng) < 2e-9
+    assert gauge_error(conv, s, field, "output", rng) < 1e-9
+    assert gauge_error(conv, s, field, "both", rng) < 1e-9
 
 
 @each_surface
 def test_float32_notices_rounding_only(name: str, rng: torch.Generator) -> None:
     s = Stencil(SURFACES[name].surface, SURFACES[name].surface.project(SURFACES[name].points(20, rng).float()))
-    assert gauge_error(layer().float(), s, field, "input", rng) < 2e-6
+    assert gauge_error(layer(rng).float(), s, field, "input", rng) < 1e-6
 
 
 @each_surface
 def test_controls_notice_the_frames(name: str, rng: torch.Generator) -> None:
     s = stencil(SURFACES[name], rng)
-    assert gauge_error(layer(), s.retake(transport=False), field, "input", rng) > 0.5
-    assert gauge_error(layer(frequency=lambda m, n: m - n + 1), s, field, "output", rng) > 0.5
-    assert gauge_error(layer(frequency=lambda m, n: n - m), s, field, "output", rng) > 0.5, (
+    assert gauge_error(layer(rng), s.retake(transport=False), field, "input", rng) > 0.5
+    assert gauge_error(layer(rng, frequency=lambda m, n: m - n + 1), s, field, "output", rng) > 0.5
+    assert gauge_error(layer(rng, frequency=lambda m, n: n - m), s, field, "output", rng) > 0.5, (
         "the talk's line, read actively"
     )
 
 
 def test_rays_decide_equivariance_and_radii_accuracy(rng: torch.Generator) -> None:
-    known, conv = SURFACES["sphere"], layer()
+    known, conv = SURFACES["sphere"], layer(rng)
     s = stencil(known, rng, radial=2, rays=24)
     coarse = gauge_error(conv, stencil(known, rng, radial=8, rays=6), field, "output", rng)
     assert gauge_error(conv, s, field, "output", rng) < 1e-11 < 1e-4 < coarse
@@ -135,18 +141,19 @@ def test_rays_decide_equivariance_and_radii_accuracy(rng: torch.Generator) -> No
 def test_isometries_commute_with_the_layer(name: str, rng: torch.Generator) -> None:
     known = SURFACES[name]
     s = stencil(known, rng, radial=8)
-    assert isometry_error(layer(), s, field, known.symmetry) < 1e-12
+    assert isometry_error(layer(rng), s, field, known.symmetry) < 1e-12
     with pytest.raises(ValueError, match="rotation"):
-        isometry_error(layer(), s, field, torch.diag(torch.tensor([1.0, 1, -1], dtype=torch.float64)))
+        isometry_error(layer(rng), s, field, torch.diag(torch.tensor([1.0, 1, -1], dtype=torch.float64)))
     if name != "sphere":
         tilt = about_z(0.3)[[1, 2, 0]][:, [1, 2, 0]]
         with pytest.raises(ValueError, match="on the surface"):
-            isometry_error(layer(), s, field, tilt)
+            isometry_error(layer(rng), s, field, tilt)
 
 
 def test_every_rotation_of_the_sphere_commutes_with_the_layer(rng: torch.Generator) -> None:
     R = torch.linalg.qr(torch.randn(3, 3, generator=rng, dtype=torch.float64)).Q
-    assert isometry_error(layer(), stencil(SURFACES["sphere"], rng, 20, 8, 24), field, R * torch.linalg.det(R)) < 1e-12
+    s = stencil(SURFACES["sphere"], rng, radial=8)
+    assert isometry_error(layer(rng), s, field, R * torch.linalg.det(R)) < 1e-12
 
 
 def test_the_integral_is_that_of_the_sphere_in_the_plane(rng: torch.Generator) -> None:
@@ -194,8 +201,8 @@ def test_a_network_on_points_sees_no_frames(kind: Field, surface: Surface, rng: 
     assert gauge_error(Pointwise(kind).double(), s, field, "both", rng) > 0.05, "ReLU on components sees them"
 
 
-def test_the_layer_on_points_tends_to_the_integral() -> None:
-    conv, errors = layer().requires_grad_(False), []
+def test_the_layer_on_points_tends_to_the_integral(rng: torch.Generator) -> None:
+    conv, errors = layer(rng).requires_grad_(False), []
     for n in (400, 1600):
         x, areas = spread(Sphere(), n, dtype=torch.float64)
         s, some = Neighbours(Sphere(), x, areas, 0.5), slice(0, n, n // 40)
@@ -208,7 +215,7 @@ def test_the_layer_on_points_tends_to_the_integral() -> None:
 
 def test_layers_take_batches_and_give_gradients(rng: torch.Generator) -> None:
     s = stencil(SURFACES["torus"], rng, 4)
-    c, conv = s.sample(field), layer("real")
+    c, conv = s.sample(field), layer(rng, "real")
     both = conv(s, torch.stack([c, 2 * c]))
     assert (both[0] - conv(s, c)).abs().max() < 1e-14
     assert both[..., 0].imag.abs().max() == 0
@@ -236,11 +243,13 @@ def test_bad_input_is_refused_with_what_to_do(rng: torch.Generator) -> None:
         "angles have met": lambda: Stencil(Sphere(), Sphere().project(x), radius=3.2),
         "same place": lambda: Stencil(torus(), outer, radius=2.6, steps=40),
         "one area": lambda: Neighbours(torus(), x, x),
-        "complex coefficients": lambda: layer()(s, c.real),
-        "shape": lambda: layer()(s, c[..., :1]),
+        "complex coefficients": lambda: layer(rng)(s, c.real),
+        "shape": lambda: layer(rng)(s, c[..., :1]),
+        "complex64": lambda: layer(rng).float()(s, c),
         "spins": lambda: GaugeConv([], [0]),
         "field=": lambda: GaugeConv([0], [0], field="quaternion"),  # type: ignore[arg-type]
-        "which=": lambda: gauge_error(layer(), s, field, "none"),  # type: ignore[arg-type]
+        "or 'real'": lambda: NormGate([0], field="quaternion"),  # type: ignore[arg-type]
+        "which=": lambda: gauge_error(layer(rng), s, field, "none"),  # type: ignore[arg-type]
         "group": lambda: kernel_space(0, 1, "SU2"),
         "real": lambda: kernel_space(0, 1, field="no"),  # type: ignore[arg-type]
         "bandlimit": lambda: kernel_space(0, 1, bandlimit=-1),

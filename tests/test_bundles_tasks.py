@@ -136,7 +136,7 @@ def test_errors_of_the_gauge_network_do_not_depend_on_frames(rng: torch.Generato
     s = Neighbours(bumpy_ball(), x, areas, 0.6)
     winds, network = draw_winds(bumpy_ball(), x, 2, rng), GaugeNetwork().double().requires_grad_(False)
     gauge = rough_gauge(s, rng)
-    turned = s.retake(frame=gauge(x), gauge=gauge)
+    turned = Neighbours(bumpy_ball(), x, areas, 0.6, gauge=gauge)  # of the input and of the output
     error = float(relative_error(network, s, winds))
     assert abs(float(relative_error(network, turned, winds)) - error) < 1e-10
     coefficients = lambda t: components(winds.measured, t.frame)[..., None]  # noqa: E731

@@ -186,7 +186,8 @@ def test_a_segmenter_that_has_learned_nothing_does_not_segment() -> None:
 def row(network: str, copies: int, steps: int, miou: float, seconds: float, **more: Any) -> dict[str, Any]:
     usual = {"digits": 500, "items": 1, "bandlimit": 12, "weighted": True, "rate_factor": 1.0, "seed": 0}
     return {
-        **usual, "network": network, "copies": copies, "steps": steps, "miou": miou, "training_seconds": seconds, **more
+        **usual, "network": network, "copies": copies, "steps": steps, "miou": miou,
+        "miou_held_out": miou, "training_seconds": seconds, **more
     }  # fmt: skip
 
 
@@ -203,7 +204,18 @@ def test_the_budget_decides_who_is_ahead(monkeypatch: pytest.MonkeyPatch) -> Non
     equal, long = ch08.at_equal_budget.outcome(), ch08.given_time.outcome()
     assert equal.value == pytest.approx(0.75 - 0.4)
     assert equal.extra["copies"] == 5
+    assert equal.extra["after_1000"] == pytest.approx(0.76 - 0.5)
     assert long.value == pytest.approx(0.76 - 0.79)
+
+
+def test_a_rival_is_chosen_by_digits_held_out_and_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    lucky = row("unet-8", 50, 500, 0.9, 40, miou_held_out=0.2)
+    monkeypatch.setattr(ch08.sweeps, "stored", lambda name: [*ROWS, lucky])
+    assert ch08.at_equal_budget.outcome().extra["copies"] == 5
+    assert ch08.given_time.outcome().extra["copies"] == 20
+    slow = [one for one in ROWS if one["network"] == "equivariant" or one["training_seconds"] > 200]
+    monkeypatch.setattr(ch08.sweeps, "stored", lambda name: slow)
+    assert math.isnan(ch08.at_equal_budget.outcome().value)
 
 
 def test_without_rows_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) -> None:

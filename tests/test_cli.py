@@ -258,6 +258,16 @@ def test_a_sweep_is_interrupted_listed_and_goes_on(gdl: Gdl, small_sweep: list[i
     assert small_sweep == [1, 2, 3, 3]
 
 
+def test_a_damaged_file_of_results_does_not_hide_the_other_sweeps(
+    gdl: Gdl, small_sweep: list[int], tmp_path: Path
+) -> None:
+    (tmp_path / "bad.csv").write_text("not,results\n1,2\n")
+    listed = gdl("sweep", "--folder", str(tmp_path))
+    assert listed.code == 0
+    assert "small of k." in listed.out
+    assert "damaged" in next(line for line in listed.out.splitlines() if "bad of k." in line)
+
+
 def test_a_sweep_says_what_failed_and_redoes_what_is_old(gdl: Gdl, small_sweep: list[int], tmp_path: Path) -> None:
     place = ("--folder", str(tmp_path))
     failed = gdl("sweep", "bad", *place)

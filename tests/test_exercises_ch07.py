@@ -47,6 +47,13 @@ def off(f: Any, group: Any, rho: Any, sigma: Any, x: Tensor) -> list[Tensor]:
         (ch07.lift, lambda k, x: correlated([2 * torch.rot90(k, r) for r in range(4)], x), "Not yet"),
         (ch07.error, lambda f, g, r, s, x: sum(d.norm() for d in off(f, g, r, s, x)) / f(x).norm(), "You add up"),
         (ch07.error, lambda f, g, r, s, x: off(f, g, r, s, x)[0].norm() / f(x).norm(), "One element decides nothing"),
+        (ch07.error, lambda f, g, r, s, x: off(f, g, r, s, x)[1].norm() / f(x).norm(), "One element decides nothing"),
+        (ch07.error, lambda f, g, r, s, x: off(f, g, r, s, x)[2].norm() / f(x).norm(), "One element decides nothing"),
+        (
+            ch07.error,
+            lambda f, g, r, s, x: max(d.norm() / f(r(h, x)).norm() for h, d in zip(g, off(f, g, r, s, x), strict=True)),
+            "the same for every g",
+        ),
         (ch07.error, lambda f, g, r, s, x: max(d.norm() for d in off(f, g, s, r, x)) / f(x).norm(), "changed places"),
         (ch07.error, lambda f, g, r, s, x: max(d.norm() for d in off(f, g, r, s, x)) / x.norm(), "the length of x"),
         (ch07.error, lambda f, g, r, s, x: max(d.abs().max() for d in off(f, g, r, s, x)), "the largest entry"),
@@ -67,6 +74,14 @@ def off(f: Any, group: Any, rho: Any, sigma: Any, x: Tensor) -> list[Tensor]:
         (ch07.irreps, lambda l1, p1, l2, p2: [(k, -1) for k in range(abs(l1 - l2), l1 + l2 + 1)], "not these parities"),
         (ch07.irreps, lambda l1, p1, l2, p2: [(k, p1 + p2) for k in range(abs(l1 - l2), l1 + l2 + 1)], "multiply"),
         (ch07.irreps, lambda l1, p1, l2, p2: 7, "cannot be compared"),
+        (ch07.irreps, lambda l1, p1, l2, p2: [(k + 0.5, p1 * p2) for k in range(abs(l1 - l2), l1 + l2 + 1)], "numbers"),
+        (ch07.irreps, lambda l1, p1, l2, p2: [(k, p1 * p2) for k in range(l1 - l2, l1 + l2 + 1)], "not negative"),
+        (ch07.irreps, lambda l1, p1, l2, p2: [(p1 * p2, k) for k in range(abs(l1 - l2), l1 + l2 + 1)], "degree first"),
+        (
+            ch07.irreps,
+            lambda l1, p1, l2, p2: [(2 * k + 1, p1 * p2) for k in range(abs(l1 - l2), l1 + l2 + 1)],
+            "the dimensions",
+        ),
     ],
 )
 def test_other_mistakes_are_named(checker: Callable[[Any], Any], answer: Callable[..., Any], fragment: str) -> None:

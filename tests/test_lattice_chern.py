@@ -26,6 +26,8 @@ from gdl_lab.lattice import (
     trace,
     wilson_loop,
 )
+from gdl_lab.lattice.learning import chern_networks, loop_networks
+from gdl_lab.networks import count_parameters
 
 
 def degree(d: Tensor) -> Tensor:
@@ -84,6 +86,12 @@ def test_the_same_model_on_grids_of_two_sizes() -> None:
     assert torch.allclose(bloch_vectors(models, 12)[:, ::2, ::2], bloch_vectors(models, 6))
 
 
+def test_networks_without_the_gauge_have_more_parameters() -> None:
+    for networks in (loop_networks(), chern_networks()):
+        ours, ordinary = (count_parameters(make()) for make in networks.values())
+        assert ours < ordinary
+
+
 def test_tasks_are_what_they_say() -> None:
     U, y = loop_task(4, 2, 1, 20, seed=1, sweeps=3)
     assert U.shape == (20, 2, 4, 4, 2, 2)
@@ -121,5 +129,7 @@ def test_bad_input_is_named() -> None:
         berry_links(torch.ones(1, 4, 4, 2))
     with pytest.raises(ValueError, match="refine"):
         berry_links(torch.zeros(1, 4, 4, 2, dtype=torch.complex128))
+    with pytest.raises(ValueError, match="expected coefficients"):
+        bloch_vectors(torch.zeros(1, 3, 4, 4), 8)
     with pytest.raises(ValueError, match="at least one model"):
         random_models(0)

@@ -21,7 +21,6 @@ from gdl_lab.lattice import (
     estimate_log_z,
     exact_log_z,
     exact_plaquette,
-    free_log_z,
     from_angles,
     gaussian_kl,
     log_weights,
@@ -76,7 +75,7 @@ def test_the_determinant_is_that_of_autograd(name: str, rng: torch.Generator) ->
 
 @each_flow
 def test_a_flow_starts_as_the_identity_and_is_saved(name: str, rng: torch.Generator, tmp_path: Path) -> None:
-    flow = FLOWS[name]()
+    flow = FLOWS[name]().requires_grad_(False)
     x = flow.sample(5, generator=rng)
     apart = flow.pull(x) - x.flatten(1)
     assert float(wrap(apart).abs().max() if isinstance(flow, PlaquetteFlow) else apart.abs().max()) < 1e-5
@@ -89,14 +88,15 @@ def test_a_flow_starts_as_the_identity_and_is_saved(name: str, rng: torch.Genera
 
 
 @pytest.mark.parametrize("name", ["links", "links, tree", "links, 8"])
-@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-3)])
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-13), (torch.float32, 1e-5)])
 def test_links_are_turned_alike_in_every_gauge(
     name: str, dtype: torch.dtype, bound: float, rng: torch.Generator
 ) -> None:
-    flow, z = made(name, rng)
+    """To rounding, which slopes far from one make larger: the weights are of the size that training gives them."""
+    flow = randomised(FLOWS[name](), rng).requires_grad_(False)
+    z = flow.base.sample(torch.empty(3, flow.dim, dtype=torch.float64), 1.0, rng).to(dtype)
     flow, size = flow.to(dtype), flow.shape[1]
     alpha = (2 * math.pi * torch.rand(3, size, size, generator=rng, dtype=torch.float64)).to(dtype)
-    z = z.to(dtype)
 
     def turned(theta: Tensor) -> Tensor:
         theta = theta.view(3, 2, size, size)
@@ -104,10 +104,12 @@ def test_links_are_turned_alike_in_every_gauge(
 
     x, change = flow.push(z, log_det=True)
     y, same = flow.push(turned(z).flatten(1), log_det=True)
-    assert float(wrap(y - turned(x)).detach().abs().max()) < bound
-    assert float((change - same).detach().abs().max()) < bound * 10
+    assert float(wrap(y - turned(x)).abs().max()) < bound
+    assert float((change - same).abs().max()) < bound * float(change.abs().max())
     # the density of fields is invariant, as the action is
-    assert torch.allclose(flow.log_prob(x), flow.log_prob(wrap(turned(x))), atol=bound * 100)
+    density = flow.log_prob(x)
+    assert float((flow.log_prob(wrap(turned(x))) - density).abs().max()) < bound * float(density.abs().max())
+    assert float(wrap(x.flatten(1) - z).abs().max()) > 0.05, "far from the identity"
 
 
 def test_plaquette_angles_are_those_of_the_links(rng: torch.Generator) -> None:
@@ -127,6 +129,15 @@ def test_a_coupling_leaves_what_its_network_sees(rng: torch.Generator) -> None:
     assert float(change[:, 1].abs().max()) < 1e-13
     P, Q = plaquette_angles(theta), plaquette_angles(after)
     assert float(wrap(P - Q)[..., [2, 3, 6, 7]].abs().max()) < 1e-12
+
+
+def test_eight_couplings_turn_every_link_once(rng: torch.Generator) -> None:
+    flow = randomised(PlaquetteFlow(8, 8, hidden=3), rng, 0.5).requires_grad_(False)
+    theta, turns = flow.sample(2, generator=rng), torch.zeros(2, 8, 8)
+    for coupling in flow.couplings:
+        after = coupling.push(theta)[0]
+        turns, theta = turns + (wrap(after - theta).abs().amax(0) > 1e-6), after
+    assert bool((turns == 1).all())
 
 
 @pytest.mark.parametrize("beta", [1.0, 2.0, 3.0])
@@ -214,6 +225,12 @@ def test_log_z_is_the_ordinary_integral_on_small_lattices() -> None:
     assert scalar_log_z(2, -4.0, 8.0) == pytest.approx(wanted, abs=1e-6)
 
 
+def free_log_z(size: int, m2: float) -> float:
+    """λ = 0: ½ Σ_k log π/(m² + Σ_μ 4 sin²(k_μ/2))."""
+    waves = 4 * np.sin(np.pi * np.arange(size) / size) ** 2
+    return float(0.5 * np.log(np.pi / (m2 + waves[:, None] + waves)).sum())
+
+
 def test_log_z_of_the_free_field_is_a_determinant() -> None:
     for size, m2 in ((2, 2.0), (3, 3.0), (4, 4.0)):
         assert scalar_log_z(size, m2, 0.0, nodes=12) == pytest.approx(free_log_z(size, m2), abs=1e-7)
@@ -223,6 +240,13 @@ def test_log_z_of_the_free_field_is_a_determinant() -> None:
     matrix = 0.5 * (scalar_action(phi[:, None].add(phi).flatten(0, 1), 1.5, 0.0).view(9, 9) - S - S[:, None])
     wanted = 4.5 * math.log(math.pi) - 0.5 * float(torch.logdet(matrix))
     assert free_log_z(3, 1.5) == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "nodes", "error"), [(4, 16, 1e-11), (6, 11, 1e-6), (8, 6, 1e-4)])
+def test_log_z_is_as_exact_as_it_says(size: int, nodes: int, error: float) -> None:
+    """More nodes change it by less than what the fewer leave."""
+    assert scalar_log_z(size, -4.0, 8.0) == pytest.approx(scalar_log_z(size, -4.0, 8.0, nodes=nodes), abs=2 * error)
 
 
 def test_the_closest_gaussian_is_the_field_itself_where_that_is_free() -> None:
@@ -264,5 +288,3 @@ def test_bad_input_is_named() -> None:
             scalar_log_z(*wrong_action)
     with pytest.raises(ValueError, match="4 nodes"):
         scalar_log_z(3, 1.0, 1.0, nodes=2)
-    with pytest.raises(ValueError, match="m² > 0"):
-        free_log_z(3, 0.0)

@@ -104,6 +104,13 @@ def test_an_odd_network_changes_sign_with_the_charge(rng: torch.Generator) -> No
     assert float((plain(U) + plain(U.conj())).detach().abs().max()) > 1e-3
 
 
+def test_networks_take_conjugate_links(rng: torch.Generator) -> None:
+    """What PyTorch conjugates only when it is read, too."""
+    U = random_links("SU(2)", (4, 4), generator=rng)
+    for network in (LCNN(2, (2,)).double(), LinkCNN(2, (4,)).double()):
+        assert torch.equal(network(U.conj()), network(U.conj().resolve_conj()))
+
+
 def test_networks_act_on_every_size_of_lattice_and_have_gradients(rng: torch.Generator) -> None:
     """On a field repeated over a larger torus a mean stays and a sum grows with the volume."""
     U = random_links("SU(2)", (4, 4), 2, generator=rng)
@@ -131,5 +138,7 @@ def test_bad_input_is_named() -> None:
         LCNN(2, pool="max")
     with pytest.raises(ValueError, match="unitary"):
         LCNN(2)(2 * from_angles(torch.zeros(1, 2, 4, 4)))
+    with pytest.raises(ValueError, match="finite and not zero"):
+        gauge_error(lambda U: 0 * plaquettes(U), random_links("U(1)", (2, 2)), random_gauge("U(1)", (2, 2)))
     with pytest.raises(ValueError, match="complex links"):
         LinkCNN(1)(torch.zeros(1, 2, 4, 4))

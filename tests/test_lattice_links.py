@@ -110,17 +110,14 @@ def test_abelian_loops_add_up(rng: torch.Generator) -> None:
 def test_a_long_loop_around_the_torus_is_two_polyakov_loops(rng: torch.Generator) -> None:
     U = random_links("SU(2)", (4, 3), generator=rng)
     around = polyakov_loop(U, 0)
-    wanted = around @ wilson_loop(U, 0, 1, 4, 1).new_tensor(torch.eye(2).tolist())
     side = U[:, 1:2]
     closed = wilson_loop(U, 0, 1, 4, 1)
-    assert float((closed - wanted @ side @ around.roll(-1, 3).mH @ side.mH).abs().max()) < 1e-13
+    assert float((closed - around @ side @ around.roll(-1, 3).mH @ side.mH).abs().max()) < 1e-13
 
 
 @each_lattice
 def test_staples_are_the_derivative_of_the_action(group: str, sides: tuple[int, ...], rng: torch.Generator) -> None:
-    """S is linear in each link: changing U_μ at every second site changes it by −β Re tr(ΔU A)/N at each of them."""
-    if any(side % 2 for side in sides):
-        sides = tuple(side + side % 2 for side in sides)
+    """S is linear in each link: changing U_μ at one site changes it by −β Re tr(ΔU A)/N."""
     U, other = specimen(group, sides, rng), specimen(group, sides, rng)
     for mu in range(len(sides)):
         V = U.clone()
@@ -213,5 +210,8 @@ def test_bad_input_is_named(rng: torch.Generator) -> None:
         regauge(U, random_gauge("SU(2)", (4, 6), 2))
     with pytest.raises(ValueError, match="different directions"):
         wilson_loop(U, 1, 1)
+    for mu in (-1, 2):
+        with pytest.raises(ValueError, match="a direction from 0 to 1"):
+            polyakov_loop(U, mu)
     with pytest.raises(ValueError, match="at least one step"):
         lattice.path(U, [])

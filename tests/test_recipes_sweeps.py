@@ -82,6 +82,8 @@ def test_a_plateau_is_where_twice_the_steps_bring_next_to_nothing(
     monkeypatch.setitem(sweeps.SWEEPS, "restless", restless)
     with pytest.raises(ValueError, match="restless has no argument steps"):
         plateaus("restless", tmp_path)
+    with pytest.raises(ValueError, match="learning has no column 'held_out': expected one of copies, steps"):
+        plateaus("learning", tmp_path, held_out="held_out")
 
 
 # What is trained on
@@ -166,18 +168,41 @@ def test_unknown_networks() -> None:
             experiment("cnn")
 
 
+def test_other_values_that_no_experiment_has() -> None:
+    for arguments in ({"items": 3}, {"copies": -1}):
+        with pytest.raises(ValueError, match="items=1 or 4 and copies ≥ 0"):
+            segment(**arguments)
+    with pytest.raises(ValueError, match="at least one picture, got 0"):
+        classify(shared=0)
+
+
+def test_poses_are_shared_in_a_row() -> None:
+    R = spherical_digits._poses(7, "poses", 0, shared=3)
+    assert R.shape == (7, 3, 3)
+    assert torch.equal(R[0], R[2])
+    assert torch.equal(R[3], R[5])
+    assert not torch.allclose(R[2], R[3])
+    assert not torch.allclose(R[5], R[6])
+    assert not torch.allclose(R, spherical_digits._poses(7, "poses", 1, shared=3))
+
+
 # The files
 
 
-@pytest.mark.parametrize("name", sweeps.SWEEPS)
-def test_every_point_can_be_called_and_none_is_there_twice(name: str) -> None:
-    each = sweeps.SWEEPS[name]
+def called(each: sweeps.Sweep) -> list[tuple[Any, ...]]:
+    """All arguments of each point, the function's defaults included."""
     signature = inspect.signature(each.function)
     calls = []
     for point in each.points:
         bound = signature.bind(**point)
         bound.apply_defaults()
         calls.append(tuple(bound.arguments.values()))
+    return calls
+
+
+@pytest.mark.parametrize("name", sweeps.SWEEPS)
+def test_every_point_can_be_called_and_none_is_there_twice(name: str) -> None:
+    calls = called(sweeps.SWEEPS[name])
     assert len(set(calls)) == len(calls) > 0
 
 
@@ -186,10 +211,11 @@ def test_stored_results_are_points_of_their_sweep(name: str) -> None:
     rows = sweeps.stored(name)
     if not rows:
         pytest.skip("nothing is measured yet")
-    signature = inspect.signature(sweeps.SWEEPS[name].function)
-    assert list(rows[0])[: len(signature.parameters)] == list(signature.parameters)
-    keys = [tuple(row[k] for k in signature.parameters) for row in rows]
+    arguments = list(inspect.signature(sweeps.SWEEPS[name].function).parameters)
+    assert list(rows[0])[: len(arguments)] == arguments
+    keys = [tuple(row[k] for k in arguments) for row in rows]
     assert len(set(keys)) == len(keys)
+    assert set(keys) <= set(called(sweeps.SWEEPS[name])), "a point that the sweep no longer has"
     for row in rows:
         assert all(0 <= value <= 1 for column, value in row.items() if column.startswith(("miou", "turned", "upright")))
 

@@ -231,6 +231,17 @@ def test_precision_survives_a_detour_and_weights_alone_are_saved(name: str) -> N
 
 
 @each_layer
+def test_a_layer_that_was_first_used_in_inference_mode_can_be_trained(name: str, rng: torch.Generator) -> None:
+    layer = LAYERS[name](4, 3, near_identity(0.5, 1, 4, 3))
+    f = normal(rng, layer.size, 2, 2).float()
+    with torch.inference_mode():
+        layer(f)
+    layer(f).square().sum().backward()
+    assert layer.weight.grad is not None
+    assert float(layer.weight.grad.norm()) > 0
+
+
+@each_layer
 @pytest.mark.parametrize("batch", [0, 1])
 def test_small_batches_and_odd_strides(name: str, batch: int, rng: torch.Generator) -> None:
     layer = LAYERS[name](4, 2, None).double()

@@ -9,8 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from gdl_lab import data
-from gdl_lab.sphere.digits import digits_on_sphere, four_digits_on_sphere, random_rotations
+from gdl_lab.sphere.digits import digits_on_sphere, four_digits_on_sphere
 from gdl_lab.sphere.segmentation import confusion, masks, mean_iou, pixel_weights, segmentation_loss
+from gdl_lab.symmetry import random_rotations
 from tests.test_sphere_digits import GRID, WEIGHTS
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gdl_lab.sphere import S2FFT, SO3FFT, block, rotate, spectrum_size
+from gdl_lab.sphere import S2FFT, SO3FFT, block, rotate, s2, so3, spectrum_size
 from gdl_lab.sphere import grid as shared
 from tests.group_integrals import float64, harmonics, rotations, wigner
 
@@ -204,6 +204,19 @@ def test_derivatives_of_every_kind(fft: FFT, rng: torch.Generator) -> None:
         assert torch.autograd.gradgradcheck(lambda v, f=function: f(v).sin(), (at,))
     jacobian = torch.func.jacrev(fft.synthesis)(F.detach()[:, :1])
     assert (jacobian[..., 0, :, 0] - basis(fft)).abs().max() < 1e-13
+
+
+@pytest.mark.parametrize("fft", [S2FFT(9, 1.25), SO3FFT(7, 1.25, 5)], ids=repr)
+def test_tables_that_were_made_in_inference_mode_can_be_differentiated_through(fft: FFT, rng: torch.Generator) -> None:
+    F = spectrum(fft, rng=rng)
+    for module in (s2, so3):
+        module.plan.cache_clear()
+    with torch.inference_mode():
+        fft.synthesis(F)
+    F.requires_grad_()
+    (gradient,) = torch.autograd.grad(fft.synthesis(F).square().sum(), F, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.sum(), F)
+    assert second.isfinite().all()
 
 
 @each_kind

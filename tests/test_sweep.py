@@ -1,4 +1,4 @@
-"""Sweeps: what is stored and when, what survives a kill, and what is said of points and files that are no good."""
+"""Sweeps: what is stored and when, what survives, and what is said of points and files that are no good."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ import importlib
 import linecache
 import math
 import os
-import signal
-import subprocess
 import sys
 import textwrap
 import time
 import types
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from joblib.externals.loky import get_reusable_executor
 
 from gdl_lab import sweep
 from gdl_lab.sweep import SweepError
 
-ROOT = Path(__file__).resolve().parents[1]
 calls: list[dict[str, Any]] = []
 
 
@@ -147,116 +145,6 @@ def test_a_line_that_was_cut_off_is_dropped(torn: str, tmp_path: Path) -> None:
     assert len(run(area, {"width": [1]}, path)) == 1
 
 
-SLOW = """
-    import sys, time
-    from pathlib import Path
-
-    def slow(k, seed=0):
-        with open(Path(__file__).with_name("called"), "a") as file:
-            file.write(f"{k} ")
-        time.sleep(0.1)
-        return {"square": k * k}
-
-    if __name__ == "__main__":
-        import slow_function
-        from gdl_lab import sweep
-        sweep.run(slow_function.slow, {"k": range(12)}, sys.argv[1], jobs=int(sys.argv[2]), progress=False)
-"""
-
-
-@pytest.fixture
-def slow_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    script = tmp_path / "slow_function.py"
-    script.write_text(textwrap.dedent(SLOW))
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    get_reusable_executor().shutdown(wait=True)  # workers that are there already do not know the folder
-    yield script
-    get_reusable_executor().shutdown(wait=True)
-    sys.modules.pop("slow_function", None)
-
-
-def started(script: Path, path: Path, jobs: int) -> subprocess.Popen:
-    process = subprocess.Popen([sys.executable, str(script), str(path), str(jobs)], stderr=subprocess.PIPE)
-    until(lambda: path.exists() and path.read_text().count("\n") >= 4)
-    return process
-
-
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("torn", [False, True])
-def test_a_killed_sweep_goes_on_and_repeats_only_the_point_in_progress(slow_script: Path, torn: bool) -> None:
-    path = slow_script.with_name("x.csv")
-    process = started(slow_script, path, jobs=1)
-    process.kill()
-    process.wait()
-    kept = path.read_text()
-    n = kept.count("\n") - 1
-    assert 3 <= n < 12, "killed midway"
-    if torn:
-        path.write_text(kept + "11,0,12")
-        assert len(sweep.read(path)) == n
-    function = importlib.import_module("slow_function").slow
-    rows = run(function, {"k": range(12)}, path)
-    assert [row["square"] for row in rows] == [k * k for k in range(12)]
-    assert path.read_text().startswith(kept)
-    called = [int(k) for k in slow_script.with_name("called").read_text().split()]
-    assert sorted(set(called)) == list(range(12))
-    assert len(called) <= 13
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a system with kill")
-def test_a_killed_worker_loses_no_row(slow_script: Path) -> None:
-    path = slow_script.with_name("x.csv")
-    function = importlib.import_module("slow_function")
-
-    def kills(k: int, where: str) -> dict[str, float]:
-        marker = Path(where)
-        if k == 5 and not marker.exists():
-            marker.touch()
-            time.sleep(0.3)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function.slow(k)
-
-    grid = {"k": range(12), "where": [str(slow_script.with_name("marker"))]}
-    with pytest.raises(SweepError, match=r"stopped by TerminatedWorkerError.*the same call goes on"):
-        run(kills, grid, path, jobs=2)
-    before = sweep.read(path)
-    assert before
-    rows = run(kills, grid, path, jobs=2)
-    assert [row["square"] for row in rows] == [k * k for k in range(12)]
-    assert sweep.read(path)[: len(before)] == before
-
-
-@pytest.mark.slow
-def test_a_cluster_that_loses_a_worker_loses_no_result(slow_script: Path) -> None:
-    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    path = slow_script.with_name("x.csv")
-    function = importlib.import_module("slow_function")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        victim = next(iter(cluster.workers.values()))
-
-        def kills_a_worker(k: int, pid: int) -> dict[str, float]:
-            if os.getpid() == pid and k >= 4:
-                os.kill(pid, signal.SIGKILL)
-            return {**function.slow(k), "process": os.getpid()}
-
-        grid = {"k": range(12), "pid": [victim.pid]}
-        rows = run(kills_a_worker, grid, path, backend=cluster.scheduler_address)
-        assert [row["square"] for row in rows] == [k * k for k in range(12)]
-        assert len(sweep.read(path)) == 12
-        assert os.getpid() not in {row["process"] for row in rows}
-        with distributed.Client(cluster):
-            assert len(run(function.slow, {"k": [1, 2]}, slow_script.with_name("y.csv"), backend="dask")) == 2
-
-
 # Code
 
 
@@ -298,6 +186,30 @@ def test_a_function_of_a_notebook_has_a_hash_of_its_own(monkeypatch: pytest.Monk
     usual = sweep.code_hash(cell(1, "x = 1\nif x:\n    def f(k):\n        return {'k': k}\n"))
     assert usual == sweep.code_hash(cell(2, "def f(k):\n    return {'k': k}  # more\n"))
     assert usual != sweep.code_hash(cell(3, "def f(k):\n    return {'k': -k}\n"))
+
+
+@pytest.mark.parametrize("digits", ["012345678901", "1e2345678901", "123456789012"])
+def test_a_hash_that_reads_as_a_number_stays_a_hash(
+    digits: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "code_hash", lambda function: digits)
+    run(area, {"width": [1, 2]}, tmp_path / "x.csv")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows = run(area, {"width": [1, 2, 3]}, tmp_path / "x.csv", anew=True)
+    assert [row["code"] for row in rows] == [digits] * 3
+    assert [call["width"] for call in calls] == [1, 2, 3], "none is taken for one of other code"
+
+
+def test_what_has_no_code_to_tell_from_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"expected a function, .* got functools\.partial"):
+        run(partial(area, height=3), {"width": [1]}, tmp_path / "x.csv")
+    terminal = types.ModuleType("a_terminal")
+    monkeypatch.setitem(sys.modules, "a_terminal", terminal)
+    exec("def f(k): return {'v': k}", vars(terminal))
+    with pytest.raises(ValueError, match=r"no source of <function f .* in a file or a notebook"):
+        run(terminal.f, {"k": [1]}, tmp_path / "x.csv")
+    assert not list(tmp_path.iterdir())
 
 
 def test_rows_of_other_code_are_counted_and_redone_on_demand(tmp_path: Path) -> None:

@@ -129,6 +129,21 @@ def test_rotations_are_uniform(dim: int) -> None:
     assert random_rotations(2, rng, dtype=torch.float32).dtype == torch.float32
 
 
+def test_angles_of_rotations_of_space_have_the_density_of_haar() -> None:
+    """(1 − cos θ)/π, by which P(θ < π/2) = 1/2 − 1/π."""
+    n = 20_000
+    R = random_rotations(n, torch.Generator().manual_seed(0))
+    small = (R.diagonal(dim1=1, dim2=2).sum(1) - 1 > 0).double().mean()  # the trace is 1 + 2 cos θ
+    assert abs(float(small) - (0.5 - 1 / math.pi)) < 4 * 0.39 / math.sqrt(n)
+
+
+def test_no_fewer_than_no_rotations() -> None:
+    assert random_rotations(0).shape == (0, 3, 3)
+    for count, dim in ((-1, 3), (2, 0)):
+        with pytest.raises(ValueError, match=f"got {count} and {dim}"):
+            random_rotations(count, dim=dim)
+
+
 def test_the_plain_qr_would_not_be_uniform() -> None:
     noise = torch.randn(4000, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     Q = torch.linalg.qr(noise).Q

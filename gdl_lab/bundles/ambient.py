@@ -12,17 +12,17 @@ __all__ = ["Function", "check_points", "derivatives", "dot", "length", "shortest
 Function = Callable[[Tensor], Tensor]
 
 
-def derivatives(
-    F: Function, x: Tensor, directions: Callable[[Tensor], tuple[Tensor, ...]] = lambda g: ()
-) -> tuple[Tensor, list[Tensor]]:
-    """∇F, and the Hessian applied to directions that may depend on ∇F, one backward pass each."""
+def derivatives(F: Function, x: Tensor) -> tuple[Tensor, Function]:
+    """∇F, and the Hessian as a map v ↦ Hv, one backward pass each."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         g = torch.autograd.grad(F(x).sum(), x, create_graph=True)[0]
-        if not g.requires_grad:  # F is linear
-            return g, [torch.zeros_like(x) for _ in directions(g)]
-        along = directions(g.detach())
-        return g.detach(), [torch.autograd.grad(g, x, v, retain_graph=True)[0] for v in along]
+
+    def hessian(v: Tensor) -> Tensor:
+        # where F is linear, its gradient has no graph
+        return torch.autograd.grad(g, x, v, retain_graph=True)[0] if g.requires_grad else torch.zeros_like(v)
+
+    return g.detach(), hessian
 
 
 def shortest_rotation(n: Tensor) -> Tensor:

@@ -58,8 +58,7 @@ class GaugeConv(nn.Module):
             raise ValueError(
                 f"expected channels with spins ≥ 0 and at least one ring, got {ins}, {outs}, {rings} rings"
             )
-        if field not in ("complex", "real"):
-            raise ValueError(f"expected field='complex' or 'real', got {field!r}")
+        _check_field(field)
         self.ins, self.outs, self.rings, self.field, self.frequency = list(ins), list(outs), rings, field, frequency
         m, n = torch.tensor(outs)[:, None], torch.tensor(ins)
         free = torch.ones(4, rings, len(outs), len(ins), dtype=torch.bool)  # Re w, Im w, Re u, Im u
@@ -79,11 +78,14 @@ class GaugeConv(nn.Module):
             Shape ``(…, n, len(outs))``, complex.
 
         Raises:
-            ValueError: coefficients of another shape, or that are real numbers.
+            ValueError: coefficients of another shape, real, or of another precision than the weights.
         """
-        expected = (*stencil.gauge_at_q.shape[:-2], len(self.ins))
-        if c.shape[-len(expected) :] != expected or not c.is_complex():
-            raise ValueError(f"expected complex coefficients of shape (…, {expected}), got {c.dtype} {tuple(c.shape)}")
+        expected, dtype = (*stencil.gauge_at_q.shape[:-2], len(self.ins)), self.coefficients.dtype.to_complex()
+        if c.shape[-len(expected) :] != expected or c.dtype != dtype:
+            raise ValueError(
+                f"expected complex coefficients of shape (…, {', '.join(map(str, expected))}) in {dtype}, as the "
+                f"weights are, got {tuple(c.shape)} in {c.dtype}"
+            )
         if stencil.index is not None:
             c = c[..., stencil.index, :]
         n = torch.tensor(self.ins, device=c.device)
@@ -127,12 +129,16 @@ class NormGate(nn.Module):
     Args:
         spins: of the channels.
         field: as `GaugeConv`.
+
+    Raises:
+        ValueError: an unknown field.
     """
 
     scalar: Tensor
 
     def __init__(self, spins: Sequence[int], *, field: Field = "complex") -> None:
         super().__init__()
+        _check_field(field)
         scalar = (torch.tensor(spins) == 0) & (field == "real")
         self.register_buffer("scalar", scalar, persistent=False)
         self.a, self.b = nn.Parameter((~scalar).float()), nn.Parameter(torch.zeros(len(spins)))
@@ -141,6 +147,11 @@ class NormGate(nn.Module):
         """Shape ``(…, channels)``, kept."""
         gate = (self.a * (c.real**2 + c.imag**2) + self.b).sigmoid()
         return torch.where(self.scalar, nn.functional.silu(c.real + self.b) + 0j, gate * c)
+
+
+def _check_field(field: str) -> None:
+    if field not in ("complex", "real"):
+        raise ValueError(f"expected field='complex' or 'real', got {field!r}")
 
 
 def rough_gauge(stencil: Stencil, generator: torch.Generator | None = None) -> Gauge:

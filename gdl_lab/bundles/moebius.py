@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gdl_lab import runtime, training
+from gdl_lab.networks import count_parameters
 
 __all__ = [
     "MoebiusConv",
@@ -161,12 +162,8 @@ class MoebiusNetwork(nn.Module):
     @property
     def dimension(self) -> int:
         """Free parameters."""
-        head = sum(p.numel() for p in self.head.parameters())
-        each = (
-            layer.dimension if isinstance(layer, MoebiusConv) else sum(p.numel() for p in layer.parameters())
-            for layer in self.layers
-        )
-        return head + sum(each)
+        layers = (one.dimension if isinstance(one, MoebiusConv) else count_parameters(one) for one in self.layers)
+        return count_parameters(self.head) + sum(layers)
 
     def forward(self, f: Tensor, links: Tensor | None = None) -> Tensor:
         """Logits, ``(batch, 1, H, W)`` → ``(batch, classes)``."""

@@ -33,7 +33,7 @@ class Stencil:
     Args:
         surface: where the points lie.
         x: points, shape ``(n, 3)``.
-        frame: the frames of the output, shape ``(n, 2, 3)``; ``None`` takes ``surface.frame(x)``.
+        frame: the frames of the output, shape ``(n, 2, 3)``; ``None`` takes those of the gauge.
         radius: of the discs, less than the injectivity radius.
         radial: nodes along each ray.
         rays: angles.
@@ -76,7 +76,9 @@ class Stencil:
     ) -> None:
         if not (radius > 0 and radial > 0 and rays > 0):
             raise ValueError(f"expected a positive radius, radial and rays, got {radius}, {radial}, {rays}")
-        frame = self._begin(surface, x, frame, radius, gauge, transport, steps, radial=radial, rays=rays)
+        frame = self._begin(
+            surface, x, frame, radius, gauge, transport=transport, steps=steps, radial=radial, rays=rays
+        )
         nodes, weights = (torch.from_numpy(a).to(x) * radius / 2 for a in np.polynomial.legendre.leggauss(radial))
         r = nodes + radius / 2
         theta = 2 * math.pi * torch.arange(rays, dtype=x.dtype, device=x.device) / rays  # float32 unless it is told
@@ -99,23 +101,15 @@ class Stencil:
         return type(self)(**self._arguments | changes)
 
     def _begin(
-        self,
-        surface: Surface,
-        x: Tensor,
-        frame: Tensor | None,
-        radius: float,
-        gauge: Gauge | None,
-        transport: bool,
-        steps: int,
-        **special: Any,
+        self, surface: Surface, x: Tensor, frame: Tensor | None, radius: float, gauge: Gauge | None, **others: Any
     ) -> Tensor:
         """Keeps the arguments, for `retake`, and returns the frames."""
         if x.ndim != 2:
             raise ValueError(f"expected points of shape (n, 3), got {tuple(x.shape)}")
         self.surface, self.x, self.radius, self.gauge = surface, x, radius, gauge or surface.frame
-        self.frame = surface.frame(x) if frame is None else frame
-        self._arguments = {"surface": surface, "x": x, "frame": self.frame, "radius": radius, "gauge": self.gauge}
-        self._arguments |= {"transport": transport, "steps": steps, **special}
+        self.frame = self.gauge(x) if frame is None else frame
+        kept = {"surface": surface, "x": x, "frame": self.frame, "radius": radius, "gauge": self.gauge}
+        self._arguments = kept | others
         return self.frame
 
 
@@ -155,7 +149,7 @@ class Neighbours(Stencil):
                 f"expected a positive radius and one area a point, got {radius} and areas {tuple(areas.shape)} for "
                 f"points {tuple(x.shape)}"
             )
-        frame = self._begin(surface, x, frame, radius, gauge, transport, steps, areas=areas)
+        frame = self._begin(surface, x, frame, radius, gauge, transport=transport, steps=steps, areas=areas)
         n = surface.normal(x)
         i, j = torch.where((torch.cdist(x, x) < radius) & (n @ n.mT > -0.5))  # a chord is shorter than the geodesic
         X = surface.log(x[i], x[j], steps)

@@ -117,7 +117,8 @@ class Surface:
     def curvature(self, x: Tensor) -> Tensor:
         """Gauss's K = (h₁₁h₂₂ − h₁₂²)/|∇F|² with h = H in an orthonormal frame, shape ``(…,)``. Raises as `normal`."""
         e1, e2 = self.frame(x).unbind(-2)
-        g, (He1, He2) = derivatives(self.F, x, lambda g: (e1, e2))
+        g, H = derivatives(self.F, x)
+        He1, He2 = H(e1), H(e2)
         return ((dot(e1, He1) * dot(e2, He2) - dot(e1, He2) ** 2) / dot(g, g))[..., 0]
 
     @torch.no_grad()
@@ -169,6 +170,7 @@ class Surface:
             ValueError: points that are not on the surface, or too far apart for the search to end.
         """
         self._check_on(y)
+        _broadcast(x.shape, y.shape)
         X = self.tangent(x, y - x)
         X = X * (length(y - x) / length(X).clamp_min(tiny(x)))
         for _ in range(20):
@@ -258,15 +260,11 @@ class Surface:
 
     def _rates(self, x: Tensor, v: Tensor, J: Tensor, J_dot: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Time derivatives of (x, ẋ, J, J̇); K|v|² is the determinant of H in the basis v, w = n×v, over |∇F|²|v|²."""
-        w = torch.empty(0)
-
-        def directions(g: Tensor) -> tuple[Tensor, Tensor]:
-            nonlocal w
-            w = torch.linalg.cross(g / dot(g, g).sqrt(), v)
-            return v, w
-
-        g, (Hv, Hw) = derivatives(self.F, x, directions)
-        gg, vHv = dot(g, g), dot(v, Hv)
+        g, H = derivatives(self.F, x)
+        gg = dot(g, g)
+        w = torch.linalg.cross(g / gg.sqrt(), v)
+        Hv, Hw = H(v), H(w)
+        vHv = dot(v, Hv)
         K_vv = (vHv * dot(w, Hw) - dot(v, Hw) ** 2) / (gg * dot(v, v)).clamp_min(tiny(x))
         return v, -(vHv / gg) * g, J_dot, -K_vv * J
 
@@ -313,20 +311,30 @@ class Surface:
                 f"expected finite vectors (…, 3) of {x.dtype} on {x.device}, got {tuple(X.shape)} of {X.dtype} on "
                 f"{X.device}"
             )
+        shape = _broadcast(x.shape, X.shape)
         off = dot(n, X)[..., 0].abs() - tolerance(x) * (length(X)[..., 0] + 1e-3)
         if bool((off > 0).any()):
             raise ValueError(
                 f"expected tangent vectors, got one with a part {float(off.max()):.1e} along the normal: "
                 "tangent(x, X) takes it away"
             )
-        shape = torch.broadcast_shapes(x.shape, X.shape)
         x, X, n = (t.expand(shape).reshape(-1, 3).mT.contiguous().mT for t in (x, X, n))
         return x, X, n, shape[:-1]
 
     def _check_frame(self, n: Tensor, frame: Tensor, shape: torch.Size) -> Tensor:
-        if frame.shape[-2:] != (2, 3):
-            raise ValueError(f"expected frames of shape (…, 2, 3), rows e₁ and e₂, got {tuple(frame.shape)}")
+        if frame.shape[-2:] != (2, 3) or frame.dtype != n.dtype or _broadcast(frame.shape[:-2], shape) != shape:
+            raise ValueError(
+                f"expected frames of shape {(*shape, 2, 3)} in {n.dtype}, rows e₁ and e₂, got {tuple(frame.shape)} in "
+                f"{frame.dtype}"
+            )
         frame = frame.expand(*shape, 2, 3).reshape(-1, 2, 3)
         if bool(((torch.linalg.cross(frame[:, 0], frame[:, 1]) - n).abs() > 10 * tolerance(n)).any()):
             raise ValueError("expected right-handed orthonormal frames of the tangent planes at x, as frame(x) gives")
         return frame
+
+
+def _broadcast(one: torch.Size, other: torch.Size) -> torch.Size:
+    try:
+        return torch.broadcast_shapes(one, other)
+    except RuntimeError:
+        raise ValueError(f"expected shapes that broadcast together, got {tuple(one)} and {tuple(other)}") from None

@@ -385,7 +385,7 @@ def _deep(kind: Kind, gain: float, steps: int = 800) -> DeepNetwork:
     torch.manual_seed(0)
     net = DeepNetwork(64, 10, width=64, depth=20, gain=gain, kind=kind)
     sgd = torch.optim.SGD
-    fit(net, (train.x, train.y), _cross_entropy, steps=steps, batch_size=64, lr=0.012, optimiser=sgd, progress=False)
+    fit(net, (train.x, train.y), _cross_entropy, steps=steps, batch_size=64, lr=0.006, optimiser=sgd, progress=False)
     return net
 
 

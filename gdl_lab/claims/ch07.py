@@ -280,13 +280,12 @@ def finite_group_is_not_the_circle(*, readers: tasks.Readers | None = None) -> d
     return {"value": found["right_angles"] - found["all_angles"], "all_angles": found["all_angles"]}
 
 
-@claim("symmetry.augmentation_ends_with_the_data", talk=PROBLEMS, bound=at_least(1), needs="laptop")
+@claim("symmetry.augmentation_ends_with_the_data", talk=PROBLEMS, bound=at_least(1.3), needs="laptop")
 def augmentation_ends_with_the_data(*, readers: tasks.Readers | None = None) -> dict[str, float]:
     """What augmentation leaves of the error of invariance, off the data over on the data: the smallest ratio.
 
-    Each error is divided by that of the network without augmentation. Off the data are quarters of four digits put
-    together, negatives, noise and drawn faces; ``on_digits`` is what is left on the data. A C4 network has
-    ``c4`` at most, on all of them.
+    Each error is divided by that without augmentation; ``on_digits`` is what is left on the data. Off them are
+    negatives, noise and drawn faces; ``pieces``, quarters of four digits, are half way. ``c4`` is a C4 network's worst.
     """
     readers = readers or tasks.read_digits()
     digits = readers.test.x[:250]
@@ -294,7 +293,8 @@ def augmentation_ends_with_the_data(*, readers: tasks.Readers | None = None) -> 
     left = {name: deviation(readers.augmented, x) / deviation(readers.upright, x) for name, x in pictures.items()}
     on_digits = left.pop("digits")
     exact = max(deviation(readers.c4, x) for x in pictures.values())
-    return {"value": min(left.values()) / on_digits, "on_digits": on_digits, **left, "c4": exact}
+    furthest = min(left[name] for name in ("negatives", "noise", "faces"))
+    return {"value": furthest / on_digits, "on_digits": on_digits, **left, "c4": exact}
 
 
 # Sets, graphs, vectors

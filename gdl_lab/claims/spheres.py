@@ -130,9 +130,13 @@ def tilt(degrees: float) -> Tensor:
 
 
 def smooth(bandlimit: int, seed: int) -> Tensor:
-    """A random spectrum on SO(3) whose power falls with the degree, entries of size (2l+1)^(−3/2)."""
+    """A random spectrum on SO(3) of mean zero whose power falls with the degree, entries of size (2l+1)^(−3/2).
+
+    With a mean it might be positive nearly everywhere, and ReLU have nothing to do.
+    """
     size = [(2 * l + 1) ** 2 for l in range(bandlimit)]  # noqa: E741
     scale = torch.cat([torch.full((n,), n**-0.75, dtype=torch.float64) for n in size])
+    scale[0] = 0
     return normal(sum(size), seed=seed) * scale
 
 
@@ -318,6 +322,7 @@ class Point(NamedTuple):
     steps: int
     seeds: int
     miou: float
+    held_out: float
     seconds: float
 
 
@@ -332,9 +337,8 @@ def contestants(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Point], list[Po
     def mean(found: list[Mapping[str, Any]], column: str) -> float:
         return math.fsum(float(row[column]) for row in found) / len(found)
 
-    points = [
-        Point(*key, len(found), mean(found, "miou"), mean(found, "training_seconds")) for key, found in groups.items()
-    ]
+    columns = ("miou", "miou_held_out", "training_seconds")
+    points = [Point(*key, len(found), *(mean(found, name) for name in columns)) for key, found in groups.items()]
     return [p for p in points if p.network == "equivariant"], [p for p in points if p.network != "equivariant"]
 
 

@@ -48,6 +48,8 @@ def mean(f: Any) -> None:
         not near(float((signal * beta.sin()[:, None]).sum())),
         "A sum grows with the grid. Divide by that of the weights.",
     )
+    expect(not near(2 * wanted), "That is twice the mean: from pole to pole sin β dβ adds up to 2.")
+    expect(abs(value) < 1e3, "Your weights add up to nothing: cos β is negative in the south. What is never negative?")
     expect(
         not near(float((rows * beta.cos().abs()).sum() / beta.cos().abs().sum())),
         "cos β is largest at the poles. It is β from the pole, not the latitude, that is given.",
@@ -111,22 +113,29 @@ def coefficients(f: Any) -> None:
     expect(not is_outer(a.conj(), b), "These belong to D^l_mn. The question is for its conjugate.")
     expect(not is_outer(b, a.conj()), "Both halves are the other way round: order and conjugate.")
     expect(not is_outer(a.conj(), b.conj()), "One of the two is conjugated, not both.")
-    expect(is_outer(a, b.conj()), "Not yet: look at the end of the proof, and take f_m and the κ_n from there.")
+    expect(
+        not is_outer(a / math.sqrt(5), b.conj()),
+        "Order and conjugate are right. The root belongs to the orthonormal basis; A goes with D̄ itself.",
+    )
+    expect(
+        is_outer(a, b.conj()),
+        "Not yet: take f_m and κ_n from the proof, after the last of its steps for the first layer.",
+    )
 
 
 @checker("A product of matrices for each degree, and the root that our orthonormal basis asks for.")
 def second_layer(f: Any) -> None:
     """``second_layer(F_l, psi_l)`` → (ψ⋆F)^l of the real, orthonormal basis, for matrices (2l+1, 2l+1)."""
-    for l in (1, 3):  # noqa: E741
+    for l in (2, 3):  # noqa: E741
         n = 2 * l + 1
         F, psi = _normal(n, n), _normal(n, n + 1)[:, :-1]
         given, root = torch.as_tensor(f(F, psi)), math.sqrt(n)
         expect(given.shape == (n, n), f"Expected a matrix of shape {(n, n)}, got {tuple(given.shape)}.")
         expect(
             not close(given, F @ psi),
-            "The slide's line, with κ in units of its own: in our orthonormal basis √(2l+1) is missing.",
+            "The slide's line, with ψ in units of its own: in our orthonormal basis √(2l+1) is missing.",
         )
-        expect(not close(given, F @ psi / n), "You divide by 2l+1. The basis is √(2l+1) D: one root is left over.")
+        expect(not close(given, F @ psi / n), "You divide by 2l+1. The basis is √(2l+1) D̄: one root is left over.")
         expect(not close(given, F @ psi * root), "You multiply by the root: ∫ D² = 1/(2l+1), so it divides.")
         for wrong in (psi @ F, psi @ F / root):
             expect(
@@ -146,7 +155,7 @@ def second_layer(f: Any) -> None:
 @checker("L degrees, from 0 to L−1, with (2l+1)² numbers each: cubic in L, like the grid.")
 def size(f: Any) -> None:
     """``size(L)`` → how many coefficients a function on SO(3) of bandlimit L has."""
-    for L in (2, 5, 10):
+    for L in (3, 5, 10):
         given = f(L)
         value, wanted = float(torch.as_tensor(given)), spectrum_size(L)
         expect(
@@ -154,6 +163,7 @@ def size(f: Any) -> None:
             f"For L = {L} you count {L + 1} degrees: bandlimit L means l = 0 … L−1.",
         )
         expect(value != spectrum_size(L - 1), f"For L = {L} you stop a degree too early: L−1 is one of them.")
+        expect(value != wanted - 1, "You leave out l = 0, a constant: it has one number.")
         expect(value != L**2, "That is the sphere's, Σ(2l+1) = L². On SO(3) there are two indices, m and n.")
         expect(value != (2 * L) ** 3, "That is a grid. There are fewer coefficients than points.")
         expect(value != (2 * L - 1) ** 2, "That is the last degree alone: add up all of them.")

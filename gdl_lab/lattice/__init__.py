@@ -34,7 +34,7 @@ from gdl_lab.lattice.loops import (
     wilson_loop,
 )
 from gdl_lab.lattice.monte_carlo import autocorrelation_time, blocked, heat_bath, hmc, von_mises
-from gdl_lab.lattice.scalar import ScalarFlow, free_log_z, gaussian_kl, scalar_action, scalar_log_z
+from gdl_lab.lattice.scalar import ScalarFlow, gaussian_kl, scalar_action, scalar_log_z
 from gdl_lab.lattice.weights import Estimate, ess, estimate_log_z, log_weights, metropolis, reweight
 
 __all__ = [
@@ -64,7 +64,6 @@ __all__ = [
     "estimate_log_z",
     "exact_log_z",
     "exact_plaquette",
-    "free_log_z",
     "from_angles",
     "gauge_error",
     "gaussian_kl",

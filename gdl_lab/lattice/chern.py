@@ -56,8 +56,13 @@ def bloch_vectors(coefficients: Tensor, size: int) -> Tensor:
 
     Args:
         coefficients: of `random_models`.
+
+    Raises:
+        ValueError: another shape.
     """
-    h = coefficients.shape[-1] // 2
+    h, odd = divmod(coefficients.shape[-1], 2)
+    if coefficients.ndim != 4 or coefficients.shape[1] != 3 or coefficients.shape[2] != 2 * h + 1 or not odd:
+        raise ValueError(f"expected coefficients (n, 3, 2h + 1, 2h + 1), got {tuple(coefficients.shape)}")
     k = 2 * torch.pi * torch.arange(size, dtype=torch.float64, device=coefficients.device) / size
     waves = torch.exp(1j * k[:, None] * torch.arange(-h, h + 1, device=k.device))
     return torch.einsum("bcmn,xm,yn->bxyc", coefficients, waves, waves).real

@@ -17,10 +17,15 @@ from scipy import special
 __all__ = ["charge_distribution", "exact_log_z", "exact_plaquette", "tree_ess"]
 
 
+def _check(beta: float, volume: int) -> None:
+    if not 0 < beta < math.inf or volume < 1:
+        raise ValueError(f"expected a finite β > 0 and at least one plaquette, got {beta} and {volume}")
+
+
 def _characters(beta: float, group: str) -> tuple[np.ndarray, np.ndarray]:
     """log z_R and its derivative by β, largest first; the exponent of the scaled Bessel functions is put back."""
-    if not 0 < beta < math.inf or group not in ("U(1)", "SU(2)"):
-        raise ValueError(f"expected a finite β > 0 and the group U(1) or SU(2), got {beta} and {group!r}")
+    if group not in ("U(1)", "SU(2)"):
+        raise ValueError(f"expected the group U(1) or SU(2), got {group!r}")
     n = np.arange(0 if group == "U(1)" else 1, 40 + int(4 * beta**0.5))
     scaled = np.maximum(special.ive(n, beta), np.finfo(float).tiny)
     log_z, slope = np.log(scaled) + beta, (special.ive(n - 1, beta) + special.ive(n + 1, beta)) / (2 * scaled)
@@ -36,8 +41,7 @@ def exact_log_z(beta: float, volume: int, group: str = "U(1)") -> float:
     Raises:
         ValueError: a β that is not positive, another group, no plaquette.
     """
-    if volume < 1:
-        raise ValueError(f"expected at least one plaquette, got {volume}")
+    _check(beta, volume)
     log_z, _ = _characters(beta, group)
     measure = 2 * volume * math.log(2 * math.pi) if group == "U(1)" else 0.0
     return float(special.logsumexp(volume * log_z)) + measure
@@ -45,8 +49,7 @@ def exact_log_z(beta: float, volume: int, group: str = "U(1)") -> float:
 
 def exact_plaquette(beta: float, volume: int, group: str = "U(1)") -> float:
     """⟨Re tr P/N⟩ = (1/V) ∂ log Z/∂β on the torus; I₁/I₀ for large U(1), I₂/I₁ for large SU(2). Else `exact_log_z`."""
-    if volume < 1:
-        raise ValueError(f"expected at least one plaquette, got {volume}")
+    _check(beta, volume)
     log_z, slope = _characters(beta, group)
     return float(special.softmax(volume * log_z) @ slope)
 
@@ -63,8 +66,7 @@ def charge_distribution(beta: float, volume: int, largest: int = 10) -> tuple[np
     Raises:
         ValueError: as `exact_log_z`.
     """
-    if not 0 < beta < math.inf or volume < 1:
-        raise ValueError(f"expected a finite β > 0 and at least one plaquette, got {beta} and {volume}")
+    _check(beta, volume)
     t = np.linspace(-20, 20, 8001)  # c(t) falls as 1/t only, but to the power of V
     phi, weight = special.roots_legendre(400)
     density = weight * np.exp(beta * (np.cos(np.pi * phi) - 1))
@@ -80,4 +82,5 @@ def tree_ess(beta: float) -> float:
     In a gauge where a maximal tree of links is 1, all plaquettes but one can be drawn from their exact density
     ∝ exp(β cos φ); the last is forced to −Σφ, nearly uniform, and its weight w = exp(β cos φ) has ⟨w⟩²/⟨w²⟩ as stated.
     """
+    _check(beta, 1)
     return float(special.ive(0, beta) ** 2 / special.ive(0, 2 * beta))

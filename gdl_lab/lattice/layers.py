@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from gdl_lab.lattice.links import check_links, multiply, regauge, regauge_field, shift
 from gdl_lab.lattice.loops import plaquettes, trace
+from gdl_lab.symmetry import equivariance_error
 
 __all__ = ["LCNN", "LBilinear", "LConv", "LGate", "LTrace", "LatticeConv", "LinkCNN", "gauge_error", "transport"]
 
@@ -204,7 +205,7 @@ class LinkCNN(nn.Module):
     def forward(self, links: Tensor) -> Tensor:
         """``(batch, 2, L, T, N, N)`` → ``(batch,)``; complains as `check_links`."""
         check_links(links)
-        entries = torch.view_as_real(links).movedim((4, 5, 6), (2, 3, 4)).flatten(1, 4)
+        entries = torch.view_as_real(links.resolve_conj()).movedim((4, 5, 6), (2, 3, 4)).flatten(1, 4)
         return _pooled(self.head(self.convs(entries).movedim(1, -1)), self.pool)
 
 
@@ -229,18 +230,20 @@ def _pooled(density: Tensor, pool: str) -> Tensor:
     return density.mean(1) if pool == "mean" else density.sum(1)
 
 
+@torch.no_grad()
 def gauge_error(f: Callable[[Tensor], Tensor], links: Tensor, omega: Tensor) -> float:
-    r"""How far f is from its symmetry: the largest |f(U^Ω) − Ω f(U) Ω†|, or |f(U^Ω) − f(U)|, over the largest |f(U)|.
+    r"""How far f is from its symmetry, ‖f(U^Ω) − Ω f(U) Ω†‖ or ‖f(U^Ω) − f(U)‖, over ‖f(U)‖: `equivariance_error`.
 
     Args:
         f: what it gives is taken for a field if it has the axes of one, ``(batch, channels, *lattice, N, N)``, and else
             for invariant numbers.
 
     Raises:
-        ValueError: as `regauge`.
+        ValueError: as `regauge`; an f(U) that vanishes or is not finite.
     """
-    with torch.no_grad():
-        turned, before = f(regauge(links, omega)), f(links)
-    covariant = before.ndim == links.ndim and before.shape[-2:] == links.shape[-2:] and before.is_complex()
-    wanted = regauge_field(before, omega) if covariant else before
-    return float((turned - wanted).abs().max() / before.abs().max())
+
+    def turned(omega: Tensor, y: Tensor) -> Tensor:
+        covariant = y.ndim == links.ndim and y.shape[-2:] == links.shape[-2:] and y.is_complex()
+        return regauge_field(y, omega) if covariant else y
+
+    return equivariance_error(f, [omega], lambda omega, U: regauge(U, omega), turned, links)

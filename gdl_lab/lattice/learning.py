@@ -3,7 +3,8 @@ r"""What gauge equivariance buys: the same task for an L-CNN and for an ordinary
 Both tasks have exact answers: the mean of larger Wilson loops on SU(2) lattices, and Chern numbers of random two-band
 models. Training is on one size of lattice, tests on several; every call with the same arguments gives the same table.
 
-Source: Favoni, Ipp, Müller & Schuh (2022); Huang et al. (2025).
+Source: Favoni, Ipp, Müller & Schuh (2022); Huang, Balabanov, Linander, Granath, Persson & Gerken (2025),
+arXiv:2502.15376.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from gdl_lab.lattice.layers import LCNN, LinkCNN
 from gdl_lab.lattice.links import random_links
 from gdl_lab.lattice.loops import trace, wilson_loop
 from gdl_lab.lattice.monte_carlo import heat_bath
+from gdl_lab.networks import count_parameters
 from gdl_lab.training import fit, warm_cosine
 
 __all__ = ["Score", "chern_networks", "chern_task", "learn_chern", "learn_loops", "loop_networks", "loop_task"]
@@ -69,7 +71,7 @@ def chern_task(size: int, n: int, *, seed: int = 0, harmonics: int = 1) -> Task:
 
 
 def loop_networks() -> dict[str, Callable[[], nn.Module]]:
-    """An L-CNN of two layers and an ordinary CNN with as many parameters, in the order of a table."""
+    """An L-CNN of two layers and an ordinary CNN with more parameters, in the order of a table."""
     return {
         "L-CNN": lambda: LCNN(2, (4, 4), hidden=0, gate=False),
         "CNN": lambda: LinkCNN(2, (6, 7), hidden=8),
@@ -144,11 +146,10 @@ def _table(
             network, (links, wanted), loss, steps=steps, batch_size=32, lr=1e-2, schedule=warm_cosine, clip=1.0,
             seed=seed, progress=progress, label=name,
         )  # fmt: skip
-        count = sum(p.numel() for p in network.parameters())
         for U, y in tests:
             with torch.no_grad():
                 answer = torch.cat([network(part) for part in U.split(64)])
-            yield Score(name, count, U.shape[2], judge(answer, y))
+            yield Score(name, count_parameters(network), U.shape[2], judge(answer, y))
 
 
 def _r_squared(answer: Tensor, y: Tensor) -> float:

@@ -17,6 +17,7 @@ Source: Wilson (1974); Favoni, Ipp, Müller & Schuh (2022), eq. 2–4.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,28 +47,6 @@ def random_links(
     Raises:
         ValueError: an unknown group, other sides, no batch, a dtype that is not complex.
     """
-    return _haar(group, lattice, batch, len(lattice), generator, dtype)
-
-
-def random_gauge(
-    group: str,
-    lattice: Sequence[int],
-    batch: int = 1,
-    *,
-    generator: torch.Generator | None = None,
-    dtype: torch.dtype = torch.complex128,
-) -> Tensor:
-    """A gauge transformation Ω, independent at every site, ``(batch, 1, *lattice, N, N)``; otherwise `random_links`."""
-    return _haar(group, lattice, batch, 1, generator, dtype)
-
-
-def _haar(
-    group: str, lattice: Sequence[int], batch: int, channels: int, generator: torch.Generator | None, dtype: torch.dtype
-) -> Tensor:
-    """QR of a Gaussian matrix with R's diagonal made positive is Haar's measure of U(N); Mezzadri (2007).
-
-    Divided by a root of its determinant it is that of SU(N): the division commutes with every factor of SU(N).
-    """
     if group not in GROUPS:
         raise ValueError(f"unknown group {group!r}: expected one of {', '.join(GROUPS)}")
     if not 2 <= len(lattice) <= 4 or min(lattice) < 2 or batch < 1 or not dtype.is_complex:
@@ -75,11 +54,22 @@ def _haar(
             "expected a lattice of 2 to 4 sides of at least 2 sites, batch ≥ 1 and a complex dtype, got "
             f"{tuple(lattice)}, {batch}, {dtype}"
         )
+    # QR of a Gaussian matrix with R's diagonal made positive is Haar's measure of U(N); Mezzadri (2007). Divided by a
+    # root of its determinant it is that of SU(N): the division commutes with every factor of SU(N).
     n = GROUPS[group]
-    Q, R = torch.linalg.qr(torch.randn(batch, channels, *lattice, n, n, generator=generator, dtype=dtype))
+    Q, R = torch.linalg.qr(torch.randn(batch, len(lattice), *lattice, n, n, generator=generator, dtype=dtype))
     diagonal = R.diagonal(dim1=-2, dim2=-1)
     Q = Q * (diagonal / diagonal.abs())[..., None, :]
     return Q if n == 1 else Q * torch.linalg.det(Q)[..., None, None] ** (-1 / n)
+
+
+def random_gauge(group: str, lattice: Sequence[int], batch: int = 1, **options: Any) -> Tensor:
+    """A gauge transformation Ω, independent at every site, ``(batch, 1, *lattice, N, N)``.
+
+    Args:
+        options: ``generator`` and ``dtype``; these and errors as `random_links`.
+    """
+    return random_links(group, lattice, batch, **options)[:, :1].contiguous()
 
 
 def shift(field: Tensor, mu: int, n: int = 1) -> Tensor:

@@ -62,8 +62,14 @@ def wilson_loop(links: Tensor, mu: int, nu: int, R: int = 1, T: int = 1) -> Tens
 
 
 def polyakov_loop(links: Tensor, mu: int) -> Tensor:
-    """The loop that winds once around the torus in direction μ; no product of plaquettes makes it. Else `path`."""
+    """The loop that winds once around the torus in direction μ; no product of plaquettes makes it. Else `path`.
+
+    Raises:
+        ValueError: what `check_links` complains of; an unknown direction.
+    """
     check_links(links)
+    if not 0 <= mu < links.shape[1]:
+        raise ValueError(f"expected a direction from 0 to {links.shape[1] - 1}, got {mu=}")
     return path(links, [(mu, 1)] * links.shape[2 + mu])
 
 

@@ -142,16 +142,16 @@ def _drawn(links: Tensor, mu: int, beta: float, generator: torch.Generator | Non
 
 def _su2(c: Tensor, generator: torch.Generator | None) -> Tensor:
     """Elements a₀ + i a·σ of SU(2) with density ∝ exp(c a₀): a₀ by Creutz's rejection, a on its sphere."""
-    exact = c.double().clamp_min(1e-6)
-    a0, todo, tail = torch.zeros_like(exact), torch.ones_like(c, dtype=torch.bool), torch.exp(-2 * exact)
+    exact = c.cpu().double().clamp_min(1e-6)  # not every device has float64
+    a0, todo, tail = torch.zeros_like(exact), torch.ones_like(exact, dtype=torch.bool), torch.exp(-2 * exact)
     while bool(todo.any()):
-        x, y = torch.rand(2, *c.shape, generator=generator, dtype=exact.dtype).to(c.device)
+        x, y = torch.rand(2, *c.shape, generator=generator, dtype=exact.dtype)
         trial = 1 + torch.log(1 - x * (1 - tail)) / exact
         taken = todo & (y.square() <= 1 - trial.square())
         a0, todo = torch.where(taken, trial, a0), todo & ~taken
-    a = torch.randn(*c.shape, 3, generator=generator, dtype=exact.dtype).to(c.device)
+    a = torch.randn(*c.shape, 3, generator=generator, dtype=exact.dtype)
     a = a / a.norm(dim=-1, keepdim=True) * (1 - a0.square()).clamp_min(0).sqrt()[..., None]
-    a0, a1, a2, a3 = (t.to(c.dtype) for t in (a0, *a.unbind(-1)))
+    a0, a1, a2, a3 = (t.to(c) for t in (a0, *a.unbind(-1)))
     entries = [torch.complex(a0, a3), torch.complex(a2, a1), torch.complex(-a2, a1), torch.complex(a0, -a3)]
     return torch.stack(entries, -1).unflatten(-1, (2, 2))
 
@@ -161,21 +161,26 @@ def von_mises(kappa: Tensor, *, generator: torch.Generator | None = None) -> Ten
 
     PyTorch's own sampler takes no generator.
 
+    Raises:
+        ValueError: a κ that is negative, infinite or NaN.
+
     Source: Best & Fisher (1979).
     """
-    k = kappa.double().clamp_min(1e-6)
+    if not bool(((kappa >= 0) & kappa.isfinite()).all()):
+        raise ValueError("expected finite κ ≥ 0, got some that are negative, infinite or NaN")
+    k = kappa.cpu().double().clamp_min(1e-6)  # not every device has float64
     tau = 1 + (1 + 4 * k.square()).sqrt()
     rho = (tau - (2 * tau).sqrt()) / (2 * k)
     r = (1 + rho.square()) / (2 * rho)  # sets how often a trial is taken; what is taken is exact for any r
     phi, todo = torch.zeros_like(k), torch.ones_like(k, dtype=torch.bool)
     while bool(todo.any()):
-        x, y, side = torch.rand(3, *k.shape, generator=generator, dtype=k.dtype).to(k.device)
+        x, y, side = torch.rand(3, *k.shape, generator=generator, dtype=k.dtype)
         z = torch.cos(math.pi * x)
         f = ((1 + r * z) / (r + z)).clamp(-1, 1)
         c = k * (r - f)
         taken = todo & (y <= c * torch.exp(1 - c))
         phi, todo = torch.where(taken, torch.where(side < 0.5, -1, 1) * torch.acos(f), phi), todo & ~taken
-    return phi.to(kappa.dtype)
+    return phi.to(kappa)
 
 
 def blocked(series: Tensor, blocks: int = 10) -> Estimate:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from gdl_lab.flows import Flow
 from gdl_lab.flows.affine import Affine
 
-__all__ = ["ScalarFlow", "free_log_z", "gaussian_kl", "scalar_action", "scalar_log_z"]
+__all__ = ["ScalarFlow", "gaussian_kl", "scalar_action", "scalar_log_z"]
 
 MANY = 400_000  # numbers that a function of a row may take
 
@@ -105,17 +105,6 @@ class ScalarFlow(Flow):
             moved, s = self.affine.pull(x[:, None], self.networks[j](x * (1 - moves)))
             x, total = torch.where(moves > 0, moved[:, 0], x), total + (s[:, 0] * moves).flatten(1).sum(1)
         return x.flatten(1), total
-
-
-def free_log_z(size: int, m2: float) -> float:
-    r"""log Z of the free field, λ = 0 and m² > 0: ½ Σ_k log π/(m² + Σ_μ 4 sin²(k_μ/2)).
-
-    Raises:
-        ValueError: no sites, or m² that is not positive.
-    """
-    if size < 1 or not 0 < m2 < math.inf:
-        raise ValueError(f"expected a positive size and a finite m² > 0, got {size} and {m2}")
-    return float(0.5 * np.log(np.pi / (m2 + _waves(size))).sum())
 
 
 def _waves(size: int) -> np.ndarray:

@@ -48,8 +48,10 @@ def log_weights(flow: Flow, action: Callable[[Tensor], Tensor], z: Tensor) -> Te
 
 
 def _normalised(log_w: Tensor) -> Tensor:
-    if log_w.ndim != 1 or len(log_w) < 2 or bool(log_w.isnan().any()):
-        raise ValueError(f"expected log-weights of shape (n,) with n ≥ 2 and no NaN, got {tuple(log_w.shape)}")
+    if log_w.ndim != 1 or len(log_w) < 2:
+        raise ValueError(f"expected log-weights of shape (n,) with n ≥ 2, got {tuple(log_w.shape)}")
+    if not math.isfinite(largest := float(log_w.detach().max())):  # −∞ is a weight of zero
+        raise ValueError(f"expected log-weights without NaN, the largest of them finite, got {largest}")
     return torch.softmax(log_w.detach().cpu().double(), 0)
 
 
@@ -57,7 +59,7 @@ def ess(log_w: Tensor) -> float:
     """Effective sample size as a share of n, from log-weights ``(n,)``.
 
     Raises:
-        ValueError: another shape, fewer than two, or NaN.
+        ValueError: another shape, fewer than two, NaN, or weights that are infinite or all zero.
     """
     w = _normalised(log_w)
     return float(1 / (len(w) * w.square().sum()))

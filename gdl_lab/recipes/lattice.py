@@ -30,6 +30,7 @@ __all__ = ["RECIPES", "FieldSampler", "ScalarSampler"]
 
 NUMBER = {"train": 65_536, "test": 16_384}
 SIZE = 8
+M2, LAM = -4.0, 8.0  # m² and λ of φ⁴
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,18 +97,12 @@ class FieldSampler(Recipe[Flow]):
 
 @dataclass(frozen=True, kw_only=True)
 class ScalarSampler(FieldSampler):
-    """The same for φ⁴, where the closest Gaussian, a free field, has to be beaten.
+    """The same for φ⁴, where the closest Gaussian, a free field, has to be beaten."""
 
-    Attributes:
-        m2, lam: m² and λ.
-    """
-
-    m2: float
-    lam: float
     rival: ClassVar[str] = "gaussian"
 
     def to_beat(self, training: Examples, n: int | None = None) -> float:
-        return gaussian_kl(SIZE, self.m2, self.lam)
+        return gaussian_kl(SIZE, M2, LAM)
 
 
 SMOKE = Plan(steps=10, batch_size=32, lr=1e-2, clip=10, every=5, held_out=200, at_most=1000, tested=500)
@@ -135,10 +130,8 @@ PHI4 = ScalarSampler(
     name="phi4",
     title="A flow of the φ⁴ field on 8×8 sites at m² = −4, λ = 8 that commutes with φ → −φ.",
     data="φ⁴ theory on 8×8 sites; no samples of it",
-    m2=-4.0,
-    lam=8.0,
-    action=lambda phi: scalar_action(phi, -4.0, 8.0),
-    log_z=lambda: scalar_log_z(SIZE, -4.0, 8.0),
+    action=lambda phi: scalar_action(phi, M2, LAM),
+    log_z=lambda: scalar_log_z(SIZE, M2, LAM),
     begin=lambda: ScalarFlow(SIZE),
     settled=False,
     plans={"smoke": SMOKE, "laptop": LAPTOP},

@@ -1,8 +1,8 @@
 """Rotated digits: a C4 network, and an ordinary one of the same size with and without rotated copies of its data.
 
 `measure` is one training and what came of it, `GRID` the points behind the chapter on symmetry. Two budgets are in it:
-`SHORT` gives both networks the same processor time, about eight seconds of one core, and `LONG` four times as much, for
-those of whom it matters whether they had come to rest.
+`SHORT` gives both networks the same processor time, ten to fifteen seconds of a core, and `LONG` four times as much,
+for those of whom it matters whether they had come to rest.
 """
 
 from __future__ import annotations

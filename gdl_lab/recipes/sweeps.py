@@ -173,12 +173,14 @@ def plateaus(
         still helped, or None where there is no training of half the length to compare with.
 
     Raises:
-        ValueError: the sweep is unknown, or has no steps.
+        ValueError: the sweep is unknown, has no steps, or no such column.
     """
     rows = stored(name, folder)
     names = list(inspect.signature(SWEEPS[name].function).parameters)
     if "steps" not in names:
         raise ValueError(f"{name} has no argument steps")
+    if rows and held_out not in rows[0]:
+        raise ValueError(f"{name} has no column {held_out!r}: expected one of {', '.join(rows[0])}")
     settings: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
     for row in rows:
         settings.setdefault(tuple(row[k] for k in names if k != "steps"), {})[row["steps"]] = row

@@ -43,7 +43,7 @@ from __future__ import annotations
 
 from gdl_lab.sphere.activation import SO3Activation
 from gdl_lab.sphere.convolution import S2Conv, SO3Conv, SO3toS2Conv, convolve, near_identity
-from gdl_lab.sphere.digits import charts, digits_on_sphere, four_digits_on_sphere, random_rotations
+from gdl_lab.sphere.digits import charts, digits_on_sphere, four_digits_on_sphere
 from gdl_lab.sphere.networks import SphericalCNN, SphericalNetwork, SphericalSegmenter
 from gdl_lab.sphere.normalisation import SpectralBatchNorm
 from gdl_lab.sphere.quadrature import gauss_legendre
@@ -52,6 +52,7 @@ from gdl_lab.sphere.segmentation import confusion, masks, mean_iou, segmentation
 from gdl_lab.sphere.so3 import SO3FFT
 from gdl_lab.sphere.spectrum import block, integrate_so2, integrate_so3, orders_of, rotate, spectrum_size
 from gdl_lab.sphere.wigner import wigner_D
+from gdl_lab.symmetry import random_rotations
 
 __all__ = [
     "S2FFT",

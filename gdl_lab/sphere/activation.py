@@ -7,7 +7,6 @@ that part does not rotate with F: the equivariance error of the layer is this al
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from gdl_lab.sphere import so3
-from gdl_lab.sphere.grid import check_bandlimit, check_batch, check_finite, check_oversample
+from gdl_lab.sphere.grid import check_bandlimit, check_batch, check_finite, check_oversample, grid_shape
 from gdl_lab.sphere.spectrum import spectrum_size
 
 __all__ = ["SO3Activation"]
@@ -75,8 +74,8 @@ class SO3Activation(nn.Module):
     @property
     def shape(self) -> tuple[int, int, int]:
         """The grid, (n_beta, n_alpha, n_gamma)."""
-        half = math.ceil(self.oversample * max(self.bandlimit, self.to_bandlimit))
-        return half + half % 2, 2 * half, 2 * math.ceil(self.oversample * max(self.orders, self.to_orders))
+        larger = max(self.bandlimit, self.to_bandlimit), max(self.orders, self.to_orders)
+        return grid_shape(*larger, self.oversample)
 
     def forward(self, coeffs: Tensor) -> Tensor:
         """Spectrum of the analysed nonlinearity."""

@@ -145,7 +145,7 @@ class _Convolution(nn.Module):
             k, n = k // 2, n // 2
             D = D.mT if lifts else D
             rows.append(D[:, l - k : l + k + 1, l - n : l + n + 1].flatten(1))
-        return torch.cat(rows, 1).T.double().contiguous()
+        return torch.cat(rows, 1).T.cpu().double().contiguous()
 
     def kernel(self) -> list[Tensor]:
         """K^l = ψ^l / √(2l+1) for each degree, shape ``(2k+1, 2n+1, out_channels, in_channels)``."""
@@ -153,7 +153,8 @@ class _Convolution(nn.Module):
         if self.local:
             key = (K.dtype, K.device)  # the table is kept in float64, so that .double() after .float() loses nothing
             if key not in self.casts:
-                self.casts[key] = self.table.to(K)
+                with torch.inference_mode(False):  # else a table cast there could not be trained with later on
+                    self.casts[key] = self.table.to(K)
             K = (self.casts[key] @ K.flatten(1)).unflatten(1, K.shape[1:])
         return [
             K_l.unflatten(0, width)

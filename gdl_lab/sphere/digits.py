@@ -13,8 +13,9 @@ The points (α, β) are those of e3nn, R_y(α) R_x(β) e_y = (sin β sin α, cos
 is north where β ascends. Signals are ``(n_beta, n_alpha, batch)``.
 
 Source: Cohen et al. (2018), Spherical CNNs; Gerken et al. (2022), Equivariance versus Augmentation for Spherical
-Images. The published code of both samples with a stencil of width two and draws one rotation for 500 pictures, which
-``stencil=2`` and ``shared=500`` do here; the third, pixels counted alike, is in `gdl_lab.sphere.segmentation`.
+Images. The published code of both samples with a stencil of width two, as ``stencil=2`` does here, and draws one
+rotation for 500 pictures, as `gdl_lab.recipes.spherical_digits` can; the third, pixels counted alike, is in
+`gdl_lab.sphere.segmentation`.
 """
 
 from __future__ import annotations
@@ -25,37 +26,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gdl_lab import symmetry
+from gdl_lab.sphere.wigner import check_rotation
 
-__all__ = [
-    "CANONICAL",
-    "charts",
-    "digits_on_sphere",
-    "four_digits_on_sphere",
-    "random_rotations",
-]
+__all__ = ["CANONICAL", "charts", "digits_on_sphere", "four_digits_on_sphere"]
 
 # columns: right, up and the centre of the picture, at α = π on the equator
 CANONICAL = torch.tensor([[-1.0, 0, 0], [0, 1, 0], [0, 0, -1]], dtype=torch.float64)
-
-
-def random_rotations(n: int, generator: torch.Generator | None = None, *, shared: int = 1) -> Tensor:
-    """Poses: rotations drawn from the invariant measure on SO(3), see `gdl_lab.symmetry.random_rotations`.
-
-    Args:
-        n: how many.
-        generator: draws them.
-        shared: each is handed out so many times in a row.
-
-    Returns:
-        Shape ``(n, 3, 3)``, float64.
-
-    Raises:
-        ValueError: a negative ``n``, or ``shared`` below one.
-    """
-    if n < 0 or shared < 1:
-        raise ValueError(f"expected n ≥ 0 rotations, each shared by at least one picture, got {n} and {shared}")
-    return symmetry.random_rotations(-(-n // shared), generator).repeat_interleave(shared, 0)[:n]
 
 
 def digits_on_sphere(
@@ -79,14 +55,14 @@ def digits_on_sphere(
         ValueError: wrong shapes, values that are not finite, matrices that are not rotations, or an unknown stencil.
     """
     images, alpha, beta = _checked(images, grid)
-    rotations = _rotations(rotations, len(images)).to(alpha.device)
+    rotations = _rotations(rotations, len(images))
     if stencil not in (1, 2) or not 0 < size <= 1:
         raise ValueError(f"expected stencil 1 or 2 and a size in (0, 1], got {stencil} and {size}")
     sin_beta = beta.sin()[:, None]
     x = torch.stack(
         [sin_beta * alpha.sin(), beta.cos()[:, None].expand(-1, len(alpha)), sin_beta * alpha.cos()], dim=-1
     )
-    right, up, centre = torch.einsum("bij,hwi->jbhw", rotations @ CANONICAL.to(alpha.device), x)
+    right, up, centre = torch.einsum("bij,hwi->jbhw", rotations @ CANONICAL, x)
     uv = torch.stack([right, -up], -1) / (size * (1 + centre).clamp_min(1e-9))[..., None]
     sample = _bilinear if stencil == 1 else _of_width_two
     return sample(images, uv.to(images)).permute(1, 2, 0)
@@ -110,7 +86,7 @@ def four_digits_on_sphere(
         raise ValueError(f"expected images of shape (batch, 4, height, width), got {tuple(images.shape)}")
     whole = _rotations(rotations, len(images))
     quarter = torch.tensor([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]], dtype=torch.float64)  # about the polar axis
-    turns = [torch.linalg.matrix_power(quarter, j).to(whole.device) for j in range(4)]
+    turns = [torch.linalg.matrix_power(quarter, j) for j in range(4)]
     return torch.stack(
         [digits_on_sphere(images[:, j], grid, whole @ turn, size=size) for j, turn in enumerate(turns)], dim=-1
     )
@@ -145,6 +121,7 @@ def _of_width_two(images: Tensor, uv: Tensor) -> Tensor:
 
 
 def _checked(images: Tensor, grid: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """The pictures without channels, and the grid in float64 on the CPU: not every device has it."""
     if images.ndim == 4 and images.shape[1] == 1:
         images = images[:, 0]
     if images.ndim != 3 or not images.is_floating_point():
@@ -155,7 +132,7 @@ def _checked(images: Tensor, grid: Sequence[Tensor]) -> tuple[Tensor, Tensor, Te
         raise ValueError("the images hold NaN or infinity")
     if len(grid) != 2 or any(axis.ndim != 1 or not axis.isfinite().all() for axis in grid):
         raise ValueError("expected the grid as two finite vectors (alpha, beta), as S2FFT.grid() gives them")
-    alpha, beta = (axis.to(images.device, torch.float64) for axis in grid)
+    alpha, beta = (axis.cpu().double() for axis in grid)
     return images, alpha, beta
 
 
@@ -164,8 +141,5 @@ def _rotations(rotations: Tensor | None, n: int) -> Tensor:
         return torch.eye(3, dtype=torch.float64).expand(n, 3, 3)
     if rotations.shape not in ((3, 3), (n, 3, 3)):
         raise ValueError(f"expected rotations of shape (3, 3) or ({n}, 3, 3), got {tuple(rotations.shape)}")
-    rotations = rotations.double()
-    away = (rotations @ rotations.mT - torch.eye(3).to(rotations)).abs().amax() if rotations.numel() else 0.0
-    if not away < 1e-4 or not (torch.linalg.det(rotations) > 0).all():
-        raise ValueError("expected rotations, got matrices that are not orthogonal of determinant 1")
-    return rotations.expand(n, 3, 3)
+    check_rotation(rotations)
+    return rotations.cpu().double().expand(n, 3, 3)

@@ -19,6 +19,7 @@ __all__ = [
     "check_finite",
     "check_oversample",
     "circle",
+    "grid_shape",
     "mirror",
     "mirrored",
     "nodes",
@@ -26,6 +27,12 @@ __all__ = [
 ]
 
 BLOCK = 2**18  # numbers of a signal worked on at a time: some 1 MB, what a processor core keeps near
+
+
+def grid_shape(bandlimit: int, orders: int, oversample: float) -> tuple[int, int, int]:
+    """(n_beta, n_alpha, n_gamma), all even, for ``oversample`` times the bandlimit and the orders."""
+    half = math.ceil(oversample * bandlimit)
+    return half + half % 2, 2 * half, 2 * math.ceil(oversample * orders)
 
 
 def circle(n: int) -> Tensor:

@@ -49,15 +49,13 @@ class SphericalNetwork(nn.Module):
         """``(n_beta, n_alpha, [in_channels,] batch)`` → ``(L², in_channels, batch)``.
 
         Raises:
-            ValueError: a grid that is no `S2FFT`'s or too coarse for the bandlimit, another number of channels, NaN or
-                infinity.
+            ValueError: a grid that is no `S2FFT`'s or too coarse for the bandlimit, another number of channels; NaN or
+                infinity (on the CPU).
         """
         if signal.ndim not in (3, 4) or (signal.shape[2:-1] or (1,)) != (self.in_channels,):
             raise ValueError(
                 f"expected pictures of shape (n_beta, n_alpha, {self.in_channels}, batch), got {tuple(signal.shape)}"
             )
-        if not signal.isfinite().all():
-            raise ValueError("the pictures hold NaN or infinity")
         coeffs = self._fft(signal).analysis(signal)[: self.bandlimit**2]
         return coeffs.unsqueeze(1) if coeffs.ndim == 2 else coeffs
 

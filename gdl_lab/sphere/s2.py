@@ -9,35 +9,26 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gdl_lab.sphere import spectrum
-from gdl_lab.sphere.adjoint import Analysis, Synthesis
-from gdl_lab.sphere.grid import (
-    bands,
-    check_bandlimit,
-    check_batch,
-    check_finite,
-    check_oversample,
-    circle,
-    mirror,
-    mirrored,
-    nodes,
-    waves,
-)
+from gdl_lab.sphere.grid import bands, check_finite, circle, mirror, mirrored, waves
 from gdl_lab.sphere.quadrature import gauss_legendre
+from gdl_lab.sphere.transform import Transform
 from gdl_lab.sphere.wigner import wigner_d
 
 __all__ = ["S2FFT", "S2Plan", "plan"]
 
 
-class S2FFT:
+class S2FFT(Transform):
     r"""Analysis and synthesis on S² of bandlimit L, between a Gauss–Legendre grid and spectra of L² rows.
+
+    Analysis is f^l_m = ∫ f Y^l_m dx by quadrature, exact for band-limited f, (n_beta, n_alpha, *batch) → (L², *batch);
+    synthesis, the way back, is f = Σ f^l_m Y^l_m.
 
     Args:
         bandlimit: L ≥ 1; the degrees are 0 … L−1.
@@ -54,6 +45,8 @@ class S2FFT:
         ValueError: L or ``oversample`` below 1.
     """
 
+    shape: tuple[int, int]
+
     def __init__(
         self,
         bandlimit: int,
@@ -62,12 +55,7 @@ class S2FFT:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        self.bandlimit, _ = check_bandlimit(bandlimit, 1)
-        self.oversample = check_oversample(oversample)
-        half = math.ceil(self.oversample * bandlimit)
-        self.shape = (half + half % 2, 2 * half)
-        self.size = bandlimit**2
-        self._beta, self.weights = nodes(self.shape[0], dtype, device)
+        super().__init__(bandlimit, oversample, 1, 2, dtype, device)
 
     def __repr__(self) -> str:
         return f"S2FFT(bandlimit={self.bandlimit}, oversample={self.oversample})"
@@ -76,35 +64,9 @@ class S2FFT:
         """Angles α (n_alpha,) and β (n_beta,): β ascends from the pole e_y, α from 0, in radians."""
         return circle(self.shape[1]).to(self._beta), self._beta
 
-    def analysis(self, signal: Tensor) -> Tensor:
-        """f^l_m = ∫ f Y^l_m dx by quadrature, exact for band-limited f: (n_beta, n_alpha, *batch) → (L², *batch).
-
-        Raises:
-            ValueError: a grid of another shape, another dtype than float32 or float64; NaN or infinity (on the CPU).
-        """
-        check_batch(signal, self.shape, f"a signal on the grid of {self}")
-        flat = Analysis.apply(signal.reshape(*self.shape, -1), self._plan(signal), True)
-        return cast(Tensor, flat).reshape(self.size, *signal.shape[2:])
-
-    def synthesis(self, coeffs: Tensor) -> Tensor:
-        """f = Σ f^l_m Y^l_m on the grid: (L², *batch) → (n_beta, n_alpha, *batch).
-
-        Raises:
-            ValueError: another number of rows, another dtype than float32 or float64; NaN or infinity (on the CPU).
-        """
-        check_batch(coeffs, (self.size,), f"a spectrum of {self}")
-        flat = Synthesis.apply(coeffs.reshape(self.size, -1), self._plan(coeffs), False)
-        return cast(Tensor, flat).reshape(*self.shape, *coeffs.shape[1:])
-
     def block(self, coeffs: Tensor, l: int) -> Tensor:
         """View (2l+1, *batch) of degree l, entry ``[m+l]``; `ValueError` for l ≥ L."""
-        check_batch(coeffs, (self.size,), f"a spectrum of {self}")
-        return spectrum.block(coeffs, l, 1).squeeze(1)
-
-    def rotate(self, coeffs: Tensor, R: Tensor) -> Tensor:
-        """Spectrum of (Λ_R f)(x) = f(R⁻¹x), see `spectrum.rotate`."""
-        check_batch(coeffs, (self.size,), f"a spectrum of {self}")
-        return spectrum.rotate(coeffs, R, self.bandlimit)
+        return super().block(coeffs, l).squeeze(1)
 
     def _plan(self, x: Tensor) -> S2Plan:
         return plan(self.bandlimit, self.shape, x.dtype, x.device)

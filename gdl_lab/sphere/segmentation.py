@@ -77,7 +77,7 @@ def confusion(predicted: Tensor, target: Tensor, weights: Tensor | None, classes
         weights: of the latitudes, shape ``(n_beta,)``; ``None`` counts all points alike.
 
     Returns:
-        Shape ``(classes, classes)``, float64, entry ``[i, j]``; it adds up to the batch.
+        Shape ``(classes, classes)``, float64 on the CPU, entry ``[i, j]``; it adds up to the batch.
 
     Raises:
         ValueError: shapes that differ, or a class that is not one.
@@ -89,8 +89,9 @@ def confusion(predicted: Tensor, target: Tensor, weights: Tensor | None, classes
     named = torch.stack([predicted, target])
     if named.numel() and not 0 <= int(named.min()) <= int(named.max()) < classes:
         raise ValueError(f"expected classes from 0 to {classes - 1}, got {int(named.min())} to {int(named.max())}")
-    area = pixel_weights(weights, target.shape[:2]).to(target.device, torch.float64)[..., None].expand(target.shape)
-    return torch.bincount(pairs, area.flatten(), minlength=classes**2).reshape(classes, classes)
+    # on the CPU: not every device has float64, and a GPU adds in an order of its own
+    area = pixel_weights(weights, target.shape[:2]).cpu().double()[..., None].expand(target.shape)
+    return torch.bincount(pairs.cpu(), area.flatten(), minlength=classes**2).reshape(classes, classes)
 
 
 def mean_iou(counts: Tensor) -> float:

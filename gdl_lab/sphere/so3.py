@@ -19,35 +19,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gdl_lab.sphere import spectrum
-from gdl_lab.sphere.adjoint import Analysis, Synthesis
-from gdl_lab.sphere.grid import (
-    bands,
-    check_bandlimit,
-    check_batch,
-    check_finite,
-    check_oversample,
-    circle,
-    mirror,
-    mirrored,
-    nodes,
-    waves,
-)
+from gdl_lab.sphere.grid import bands, check_finite, circle, mirror, mirrored, waves
 from gdl_lab.sphere.quadrature import gauss_legendre
+from gdl_lab.sphere.transform import Transform
 from gdl_lab.sphere.wigner import wigner_d
 
 __all__ = ["SO3FFT", "SO3Plan", "plan"]
 
 
-class SO3FFT:
+class SO3FFT(Transform):
     r"""Analysis and synthesis on SO(3) of bandlimit L, between a Gauss–Legendre grid and spectra.
+
+    Analysis is F^l_mn = √(2l+1) ∫ F D^l_mn dR by quadrature, exact for band-limited F, (*shape, *batch) → (size,
+    *batch); synthesis, the way back, is F = Σ √(2l+1) F^l_mn D^l_mn.
 
     Args:
         bandlimit: L ≥ 1; the degrees are 0 … L−1.
@@ -60,12 +51,15 @@ class SO3FFT:
     Attributes:
         shape: (n_beta, n_alpha, n_gamma), all even.
         size: rows of a spectrum.
+        weights: quadrature weights of β, shape (n_beta,), sum 1.
 
     Raises:
         ValueError: L, N or ``oversample`` below 1, N above L.
 
     Source: Kostelec & Rockmore (2008), with the layout of spectra and the normalisation of this package.
     """
+
+    shape: tuple[int, int, int]
 
     def __init__(
         self,
@@ -76,12 +70,7 @@ class SO3FFT:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        self.bandlimit, self.orders = check_bandlimit(bandlimit, orders)
-        self.oversample = check_oversample(oversample)
-        half = math.ceil(self.oversample * bandlimit)
-        self.shape = (half + half % 2, 2 * half, 2 * math.ceil(self.oversample * self.orders))
-        self.size = spectrum.spectrum_size(self.bandlimit, self.orders)
-        self._beta, self.weights = nodes(self.shape[0], dtype, device)
+        super().__init__(bandlimit, oversample, orders, 3, dtype, device)
 
     def __repr__(self) -> str:
         return f"SO3FFT(bandlimit={self.bandlimit}, oversample={self.oversample}, orders={self.orders})"
@@ -90,36 +79,6 @@ class SO3FFT:
         """Angles α (n_alpha,), β (n_beta,), γ (n_gamma,): β ascends from the pole e_y, α and γ from 0, in radians."""
         _, n_alpha, n_gamma = self.shape
         return circle(n_alpha).to(self._beta), self._beta, circle(n_gamma).to(self._beta)
-
-    def analysis(self, signal: Tensor) -> Tensor:
-        """F^l_mn = √(2l+1) ∫ F D^l_mn dR by quadrature, exact for band-limited F: (*shape, *batch) → (size, *batch).
-
-        Raises:
-            ValueError: a grid of another shape, another dtype than float32 or float64; NaN or infinity (on the CPU).
-        """
-        check_batch(signal, self.shape, f"a signal on the grid of {self}")
-        flat = Analysis.apply(signal.reshape(*self.shape, -1), self._plan(signal), True)
-        return cast(Tensor, flat).reshape(self.size, *signal.shape[3:])
-
-    def synthesis(self, coeffs: Tensor) -> Tensor:
-        """F = Σ √(2l+1) F^l_mn D^l_mn on the grid: (size, *batch) → (*shape, *batch).
-
-        Raises:
-            ValueError: another number of rows, another dtype than float32 or float64; NaN or infinity (on the CPU).
-        """
-        check_batch(coeffs, (self.size,), f"a spectrum of {self}")
-        flat = Synthesis.apply(coeffs.reshape(self.size, -1), self._plan(coeffs), False)
-        return cast(Tensor, flat).reshape(*self.shape, *coeffs.shape[1:])
-
-    def block(self, coeffs: Tensor, l: int) -> Tensor:
-        """View (2l+1, 2k+1, *batch) of degree l, k = min(l, N−1), entry ``[m+l, n+k]``; `ValueError` for l ≥ L."""
-        check_batch(coeffs, (self.size,), f"a spectrum of {self}")
-        return spectrum.block(coeffs, l, self.orders)
-
-    def rotate(self, coeffs: Tensor, R: Tensor) -> Tensor:
-        """Spectrum of (Λ_R F)(S) = F(R⁻¹S), see `spectrum.rotate`."""
-        check_batch(coeffs, (self.size,), f"a spectrum of {self}")
-        return spectrum.rotate(coeffs, R, self.bandlimit)
 
     def _plan(self, x: Tensor) -> SO3Plan:
         return plan(self.bandlimit, self.orders, self.shape, x.dtype, x.device)

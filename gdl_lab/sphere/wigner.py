@@ -80,7 +80,7 @@ def wigner_D(bandlimit: int, R: Tensor) -> list[Tensor]:  # noqa: N802 - its nam
         ValueError: what is not a rotation matrix.
     """
     check_rotation(R)
-    alpha, beta, gamma = (a.cpu().numpy() for a in angles(R.double()))
+    alpha, beta, gamma = (a.numpy() for a in angles(R.cpu().double()))  # not every device has float64
     matrices = []
     for l, (dc, ds) in enumerate(wigner_d(bandlimit, bandlimit, beta)):
         d = np.zeros((2 * l + 1, 2 * l + 1, *beta.shape))

@@ -126,8 +126,13 @@ def random_rotations(
 ) -> Tensor:
     """Rotations drawn from Haar's measure of SO(dim), or with reflections of O(dim); shape ``(count, dim, dim)``.
 
+    Raises:
+        ValueError: a negative ``count``, or a dimension below one.
+
     Source: Mezzadri (2007): in Q R = normal noise, Q is uniform once the diagonal of R is positive.
     """
+    if count < 0 or dim < 1:
+        raise ValueError(f"expected count ≥ 0 rotations of dim ≥ 1 dimensions, got {count} and {dim}")
     Q, R = torch.linalg.qr(torch.randn(count, dim, dim, generator=generator, dtype=torch.float64))
     Q = Q * R.diagonal(dim1=1, dim2=2).sign()[:, None]
     if not reflections:
