@@ -246,7 +246,7 @@ def test_other_pictures_than_the_cards_are_noticed(monkeypatch: pytest.MonkeyPat
     noise = SimpleNamespace(x=torch.rand(40, 1, 28, 28, generator=rng))
     monkeypatch.setattr(data, "on_this_machine", lambda name: True)
     monkeypatch.setattr(data, "load", lambda *given: noise)
-    assert ch04.checkpoints_are_what_their_cards_say.outcome(n=40).value > 100
+    assert ch04.checkpoints_are_what_their_cards_say.outcome(n=40).value > 30  # chance is up to 3
     monkeypatch.setattr(data, "on_this_machine", lambda name: False)
     assert math.isnan(ch04.checkpoints_are_what_their_cards_say.outcome().value)
 
