@@ -1,18 +1,22 @@
-"""What the tests share: the repository's root, fresh seeds that are printed, a folder nobody may write to."""
+"""What the tests share: the root, fresh seeds that are printed, a folder nobody may write to, the command."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
 
-from gdl_lab import runtime
+from gdl_lab import cli, runtime
+from tests.command_line import Gdl, Outcome
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -70,3 +74,36 @@ def read_only() -> Iterator[Path]:
         os.seteuid(was)
         folder.chmod(0o755)
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def plain_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As wide as a table may get, and without colours, whatever runs the tests; what a verb sets is undone."""
+    for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (("COLUMNS", "400"), ("TERMINAL_WIDTH", "400"), ("NO_COLOR", "1"), ("TERM", "dumb")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GDL_LAB_PROFILE", "smoke")
+    monkeypatch.setenv("GDL_LAB_DEVICE", "cpu")
+    monkeypatch.setattr(cli.console, "width", 400)
+
+
+@pytest.fixture
+def gdl(plain_screen: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Gdl:
+    """``gdl("claims", "--json")`` runs the command in this process, through the door a shell uses."""
+
+    def run(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["gdl-lab", *arguments])
+        capfd.readouterr()
+        try:
+            cli.main()
+            code: Any = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        except Exception:  # as the interpreter ends a process
+            traceback.print_exc()
+            code = 1
+        said = capfd.readouterr()
+        return Outcome(code, said.out, said.err)
+
+    return run

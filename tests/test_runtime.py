@@ -110,7 +110,8 @@ def test_start_says_in_one_line_what_it_decided(capsys: pytest.CaptureFixture[st
         assert part in said
 
 
-def test_fresh_seeds_differ_and_seed_a_generator() -> None:
+def test_fresh_seeds_differ_and_seed_a_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GDL_LAB_SEED", raising=False)
     seeds = {runtime.fresh_seed() for _ in range(50)}
     assert len(seeds) > 48
     assert all(0 <= seed < 2**32 for seed in seeds)

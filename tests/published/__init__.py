@@ -1,0 +1,1 @@
+"""Tests of CelebA and Mall, on tiny copies of their published layout."""
