@@ -17,10 +17,14 @@ from gdl_lab.widgets import (
     DigitWalk,
     DimensionEstimate,
     FlowLayers,
+    GaugeSlider,
     Globe,
+    HolonomyLoop,
+    KernelConstraint,
     KernelEditor,
     LinearRegions,
     MetricExplorer,
+    ScrambledLattice,
     TurnedFeatures,
 )
 from tests.browser import driver
@@ -54,6 +58,14 @@ CASES = {
     ),
     "Globe, L = 16": lambda: Globe(bandlimit=16, oversample=3),
     "SweepFigure, 12 points": sweep_figure,
+    "GaugeSlider, sphere": GaugeSlider,
+    "GaugeSlider, bumpy ball": lambda: GaugeSlider(surface="bumpy ball", gauge="rough", forget=True),
+    "GaugeSlider, torus, numbers": lambda: GaugeSlider(surface="torus", layer="numbers"),
+    "HolonomyLoop, circle on the sphere": HolonomyLoop,
+    "HolonomyLoop, circle on the torus": lambda: HolonomyLoop(surface="torus", size=0.9),
+    "HolonomyLoop, octant of the ellipsoid": lambda: HolonomyLoop(surface="ellipsoid", loop="octant"),
+    "KernelConstraint": KernelConstraint,
+    "ScrambledLattice, 8 × 8": ScrambledLattice,
 }
 
 

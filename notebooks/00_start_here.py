@@ -123,7 +123,8 @@ display(claims.show_map(), claims.ch00.every_section_has_its_place())
 #   Or the geometry of the data: [chapter 03](03_manifold_hypothesis.ipynb), then [chapter 04](04_normalizing_flows.ipynb),
 #   then the two theorems of [chapter 05](05_induced_metric.ipynb#gradient-ascent), and what they are for,
 #   [chapter 06](06_counterfactuals.ipynb). Or the geometry of the problem: [chapter 02](02_cnn.ipynb), then
-#   [chapter 07](07_symmetry.ipynb).
+#   [chapter 07](07_symmetry.ipynb), then [chapter 09](09_gauge_bundles.ipynb) up to its theorem on holonomy
+#   or [chapter 10](10_lattice_gauge_fields.ipynb) up to its frozen topology.
 #
 # (dictionary)=
 # ## A dictionary

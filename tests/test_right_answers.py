@@ -14,6 +14,7 @@ from scipy.integrate import simpson
 from torch import Tensor
 
 from gdl_lab.exercises import check
+from gdl_lab.lattice import from_angles, topological_charge, wilson_loop
 
 
 def layer_by_loops(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -203,9 +204,42 @@ def mean_by_simpson(signal: Tensor, beta: Tensor) -> float:
     return float(simpson(signal.mean(1) * beta.sin() / 2, x=beta))
 
 
+def change_by_cosines(v: Tensor, spin: int, angle: Tensor) -> Tensor:
+    c, s = (spin * angle).cos(), (spin * angle).sin()
+    return torch.complex(c * v.real + s * v.imag, c * v.imag - s * v.real)
+
+
+def step_by_rodrigues(v: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    axis = torch.linalg.cross(x, y)
+    s, c = axis.norm(), x @ y
+    k = axis / s
+    return c * v + s * torch.linalg.cross(k, v) + (1 - c) * (k @ v) * k
+
+
+def step_by_two_reflections(v: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    middle = (x + y) / (x + y).norm()
+    v = v - 2 * (v @ middle) * middle
+    return v - 2 * (v @ y) * y
+
+
 def second_layer_by_sums(F: Tensor, psi: Tensor) -> Tensor:
     n = len(F)
     return torch.stack([sum(F[:, k, None] * psi[k] for k in range(n))])[0] * n**-0.5  # type: ignore[call-overload]
+
+
+def loop_by_sites(U: Tensor) -> Tensor:
+    loops = torch.empty_like(U[:, 0])
+    L, T = U.shape[2:4]
+    for x, y in itertools.product(range(L), range(T)):
+        back = U[:, 1, x, y] @ U[:, 0, x, (y + 1) % T] @ U[:, 0, (x + 1) % L, (y + 1) % T]
+        loops[:, x, y] = U[:, 0, x, y] @ U[:, 0, (x + 1) % L, y] @ U[:, 1, (x + 2) % L, y] @ back.mH
+    return loops
+
+
+def charge_by_products(theta: Tensor) -> Tensor:
+    u, v = torch.exp(1j * theta).unbind(1)
+    P = u * v.roll(-1, 1) / u.roll(-1, 2) / v
+    return P.log().imag.sum((1, 2)) / (2 * math.pi)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +293,29 @@ def second_layer_by_sums(F: Tensor, psi: Tensor) -> Tensor:
         (check.ch08.second_layer, second_layer_by_sums),
         (check.ch08.size, lambda L: L * (4 * L**2 - 1) // 3),
         (check.ch08.size, lambda L: torch.tensor(sum((2 * k + 1) ** 2 for k in range(L)))),
+        (check.ch09.change, change_by_cosines),
+        (check.ch09.change, lambda v, n, a: v.numpy() * np.exp(-1j * n * a.numpy())),
+        (check.ch09.step, step_by_rodrigues),
+        (check.ch09.step, step_by_two_reflections),
+        (check.ch09.latitude, lambda theta, R: 4 * math.pi * math.sin(theta / 2) ** 2),
+        (check.ch09.latitude, lambda theta, R: (1 / R**2) * (2 * math.pi * R * R * (1 - math.cos(theta)))),
+        (check.ch09.latitude, lambda theta, R: -2 * math.pi * math.cos(theta)),
+        (check.ch09.integral, lambda f, r, w: sum(w * f(r) * r * (r.sin() / r)) * 2 * math.pi),
+        (check.ch09.integral, lambda f, r, w: float(2 * math.pi * (w * f(r)) @ r.sin())),
+        (check.ch09.kernel, lambda theta, n, m: torch.exp(1j * m * theta) * torch.exp(-1j * n * theta)),
+        (check.ch09.kernel, lambda theta, n, m: np.exp(1j * (m - n) * theta.numpy())),
+        (check.ch10.loop, loop_by_sites),
+        (check.ch10.loop, lambda U: wilson_loop(U, 1, 0, 1, 2)[:, 0].mH),
+        (check.ch10.line, lambda W, omega: omega @ W @ torch.linalg.inv(omega.roll(-2, 1))),
+        (check.ch10.transport_back, lambda U, W: (U.mH @ W @ U).roll(1, 1)),
+        (check.ch10.transport_back, lambda U, W: torch.linalg.inv(U.roll(1, 1)) @ W.roll(1, 1) @ U.roll(1, 1)),
+        (check.ch10.charge, charge_by_products),
+        (check.ch10.charge, lambda theta: topological_charge(from_angles(theta)).round()),
+        (check.ch10.ess, lambda log_w: 1 / (len(log_w) * torch.softmax(log_w, 0).square().sum())),
+        (
+            check.ch10.ess,
+            lambda log_w: (2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp() / len(log_w),
+        ),
     ],
 )
 def test_another_way_is_right_too(checker: Callable[[Any], Any], answer: Callable[..., Any]) -> None:

@@ -137,4 +137,4 @@ PHI4 = ScalarSampler(
     plans={"smoke": SMOKE, "laptop": LAPTOP},
 )
 
-RECIPES: tuple[Recipe[Any], ...] = (links(1), links(3), PHI4)
+RECIPES: tuple[Recipe[Any], ...] = (links(1), links(3), links(3, "tree"), PHI4)

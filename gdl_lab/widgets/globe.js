@@ -1,6 +1,6 @@
 // A signal on a globe that the reader turns: before a layer, after it, and how far apart the two ends are.
 
-import { DIVERGING, SEQUENTIAL, Stage, colour, element, floats, format, short } from "./stage.js";
+import { DIVERGING, SEQUENTIAL, Stage, colour, disc, element, floats, format, path, short } from "./stage.js";
 import { MOST, RADIANS, analyse, angles, grid, harmonics, moved, multiply, rotation, synthesise, turn } from "./sphere.js";
 
 const PIXELS = 104;  // of a globe's picture, across
@@ -283,18 +283,6 @@ function render({ model, el }) {
     disc(context, [x(scales[oversample]), y(curves[chosen][oversample].error)], 7);
     Object.assign(context, { strokeStyle: ink, lineWidth: 2.5 });
     context.stroke();
-  }
-
-  function path(context, points) {
-    context.beginPath();
-    points.forEach((p) => context.lineTo(...p));
-    context.stroke();
-  }
-
-  function disc(context, [x, y], radius) {
-    context.beginPath();
-    context.arc(x, y, radius, 0, 2 * Math.PI);
-    context.fill();
   }
 
   // --- dragging: the point under the pointer goes with it, about the axes of the screen

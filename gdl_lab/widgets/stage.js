@@ -21,6 +21,9 @@ export const SEQUENTIAL = hexes(
   "00224e 002e6a 1a386f 32436d 434e6c 535a6d 61656f 6f7073 7d7c78 8c8878 9b9476 aba072 bcae6c cdbb63 dec958 f0d846 fee838",
 );
 
+// One turn of the hue at equal lightness, for what comes back after a turn: t = 0 and 1 are ±180°, t = 1/2 is 0°.
+export const PHASE = hexes("00b9d0 50aeeb 86a0f3 b192e7 d087ca e482a1 e88575 dd904d c3a03a 9bb050 66ba7a 21bea8 00b9d0");
+
 /** Colour [r, g, b] in 0 … 255 at t in [0, 1] of a scale; t outside is clamped. */
 export function colour(scale, t) {
   const x = Math.min(Math.max(t, 0), 1) * (scale.length - 1);
@@ -92,6 +95,37 @@ export function raster(context, values, rows, columns, scale, [low, high], [x, y
   cells.getContext("2d").putImageData(image, 0, 0);
   context.imageSmoothingEnabled = smooth;
   context.drawImage(cells, x, y, width, height);
+}
+
+/** A line through points, in the present colour and width. */
+export function path(context, points) {
+  context.beginPath();
+  points.forEach((p) => context.lineTo(...p));
+  context.stroke();
+}
+
+/** A filled disc; a `context.stroke()` after it gives it a rim. */
+export function disc(context, [x, y], radius) {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.fill();
+}
+
+/** An arrow from one point to another in the present colours and width; `head` is the length of its head in pixels. */
+export function arrow(context, [x0, y0], [x1, y1], head = 6) {
+  const size = Math.hypot(x1 - x0, y1 - y0);
+  if (size < 0.5) return;
+  const [dx, dy] = [(x1 - x0) / size, (y1 - y0) / size];
+  const h = Math.min(head, 0.6 * size);
+  context.beginPath();
+  context.moveTo(x0, y0);
+  context.lineTo(x1 - 0.8 * h * dx, y1 - 0.8 * h * dy);
+  context.stroke();
+  context.beginPath();
+  context.moveTo(x1, y1);
+  context.lineTo(x1 - h * dx + 0.45 * h * dy, y1 - h * dy - 0.45 * h * dx);
+  context.lineTo(x1 - h * dx - 0.45 * h * dy, y1 - h * dy + 0.45 * h * dx);
+  context.fill();
 }
 
 /** One view of one model. `update` draws everything anew from the model's traits. */

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 __all__ = ["Widget", "bundle", "finite_array", "float32_bytes"]
 
 HERE = Path(__file__).parent
-LIBRARIES = ("stage", "flow", "sphere")
+LIBRARIES = ("stage", "flow", "sphere", "surfaces", "scene", "lattice")
 IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(' + "|".join(LIBRARIES) + r')\.js";\n', re.MULTILINE)
 COMMENT = re.compile(r"^ *(?://[^\n]*|/\*\*.*?\*/)\n", re.MULTILINE | re.DOTALL)
 EXPORT = re.compile(r"^export (?=(?:const|function|class) (\w+))", re.MULTILINE)

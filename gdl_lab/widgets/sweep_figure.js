@@ -1,6 +1,6 @@
 // The results of a sweep as a figure to ask: which axis, which families, and what it costs to get as far as this point.
 
-import { Stage, element, roundStep, short } from "./stage.js";
+import { Stage, disc, element, path, roundStep, short } from "./stage.js";
 
 const SLACK = 1e-9;  // means that are nearer than this are as good as one another
 
@@ -208,7 +208,7 @@ function render({ model, el }) {
       path(context, [[x.at(p.xEnds[0]), py], [x.at(p.xEnds[1]), py]]);
       for (const end of p.rows.length > 1 ? p.yEnds : []) path(context, [[px - 4, y.at(end)], [px + 4, y.at(end)]]);
       context.globalAlpha = 0.5;
-      for (const row of p.rows.length > 1 ? p.rows : []) disc(context, x.at(row[now.x]), y.at(row[now.y]), 2);
+      for (const row of p.rows.length > 1 ? p.rows : []) disc(context, [x.at(row[now.x]), y.at(row[now.y])], 2);
       context.globalAlpha = 1;
       mark(context, k, px, py, 5.5);
       if (p === chosen) {
@@ -227,22 +227,10 @@ function render({ model, el }) {
   /** Families differ in shape as well as in colour. */
   function mark(context, family, x, y, r) {
     const corners = [null, 4, 3, 4, 3, null, 4, 3][family];
-    if (!corners) return disc(context, x, y, r);
+    if (!corners) return disc(context, [x, y], r);
     const start = [0, Math.PI / 4, -Math.PI / 2, 0, Math.PI / 2, 0, Math.PI / 4, 0][family];
     context.beginPath();
     for (let k = 0; k < corners; k++) context.lineTo(x + 1.25 * r * Math.cos(start + 2 * Math.PI * k / corners), y + 1.25 * r * Math.sin(start + 2 * Math.PI * k / corners));
-    context.fill();
-  }
-
-  function path(context, points) {
-    context.beginPath();
-    points.forEach((p) => context.lineTo(...p));
-    context.stroke();
-  }
-
-  function disc(context, x, y, radius) {
-    context.beginPath();
-    context.arc(x, y, radius, 0, 2 * Math.PI);
     context.fill();
   }
 

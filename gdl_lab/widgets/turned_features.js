@@ -1,7 +1,7 @@
 // A picture that the reader turns, and whether the feature maps of a network turn with it.
 // Maps are { values, count, side }: `count` square maps one after the other, row by row.
 
-import { DIVERGING, SEQUENTIAL, Stage, element, fixed, floats, format, raster, short } from "./stage.js";
+import { DIVERGING, SEQUENTIAL, Stage, disc, element, fixed, floats, format, path, raster, short } from "./stage.js";
 
 /** Square maps turned anticlockwise about their middle, bilinear between pixels, zero from outside. */
 export function turn({ values, count, side }, degrees) {
@@ -320,12 +320,12 @@ function render({ model, el }) {
       };
       Object.assign(context, { font: "12px sans-serif", textBaseline: "middle", textAlign: "right", fillStyle: muted, strokeStyle: grid, lineWidth: 1 });
       for (const [value, text] of [[1, "1"], [1e-4, "10⁻⁴"], [1e-8, "10⁻⁸"], [1e-12, "10⁻¹²"], [1e-16, "10⁻¹⁶"]]) {
-        line(context, [[x(0), y(value)], [x(360), y(value)]]);
+        path(context, [[x(0), y(value)], [x(360), y(value)]]);
         context.fillText(text, margin.left - 6, y(value));
       }
       context.textAlign = "center";
       for (let d = 0; d <= 360; d += 90) {
-        line(context, [[x(d), margin.top], [x(d), height - margin.bottom]]);
+        path(context, [[x(d), margin.top], [x(d), height - margin.bottom]]);
         context.fillText(`${d}°`, Math.min(x(d), width - 14), height - 9);
       }
       context.textAlign = "left";
@@ -335,31 +335,19 @@ function render({ model, el }) {
         const chosen = name === settings.network;
         Object.assign(context, { strokeStyle: style(name), fillStyle: style(name), lineWidth: chosen ? 3 : 1.5, lineJoin: "round" });
         for (let d = 0; d < 360; d += 90) {
-          line(context, errors.map((e, k) => [k * STEP, e]).filter(([at]) => at > d && at < d + 90).map(([at, e]) => [x(at), y(e)]));
+          path(context, errors.map((e, k) => [k * STEP, e]).filter(([at]) => at > d && at < d + 90).map(([at, e]) => [x(at), y(e)]));
         }
-        errors.forEach((e, k) => { if (k * STEP % 90 === 0) disc(context, x(k * STEP), y(e), chosen ? 4.5 : 3); });
+        errors.forEach((e, k) => { if (k * STEP % 90 === 0) disc(context, [x(k * STEP), y(e)], chosen ? 4.5 : 3); });
       }
       context.setLineDash([4, 4]);
       Object.assign(context, { strokeStyle: ink, lineWidth: 1.25 });
-      line(context, [[x(settings.angle), margin.top], [x(settings.angle), height - margin.bottom]]);
+      path(context, [[x(settings.angle), margin.top], [x(settings.angle), height - margin.bottom]]);
       context.setLineDash([]);
       context.fillStyle = paper;
-      disc(context, x(settings.angle), y(now.error), 7);
+      disc(context, [x(settings.angle), y(now.error)], 7);
       Object.assign(context, { strokeStyle: ink, lineWidth: 2.5 });
       context.stroke();
     });
-  }
-
-  function line(context, points) {
-    context.beginPath();
-    points.forEach((p) => context.lineTo(...p));
-    context.stroke();
-  }
-
-  function disc(context, x, y, radius) {
-    context.beginPath();
-    context.arc(x, y, radius, 0, 2 * Math.PI);
-    context.fill();
   }
 
   const degrees = (event) => {

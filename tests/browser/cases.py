@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gdl_lab.bundles import GaugeConv
 from gdl_lab.flows import Flow, Glow, RealNVP
 from gdl_lab.symmetry import C4, D4, GroupConvolution, GroupNetwork, Lift
 from gdl_lab.widgets import (
@@ -16,10 +17,14 @@ from gdl_lab.widgets import (
     DigitWalk,
     DimensionEstimate,
     FlowLayers,
+    GaugeSlider,
     Globe,
+    HolonomyLoop,
+    KernelConstraint,
     KernelEditor,
     LinearRegions,
     MetricExplorer,
+    ScrambledLattice,
     SweepFigure,
     TurnedFeatures,
     Widget,
@@ -34,11 +39,13 @@ __all__ = [
     "group_network",
     "mirrored",
     "moved",
+    "own_layer",
     "pictures",
     "planar_data",
     "random_flow",
     "reader",
     "runs",
+    "small_lattice",
     "sweep_figure",
 ]
 
@@ -159,6 +166,20 @@ def sweep_figure(**changes: Any) -> SweepFigure:
     return SweepFigure(runs(), **{**columns, "lower": ["error"], "labels": {"hit": "share of hits"}, **changes})
 
 
+def own_layer(spin: int) -> GaugeConv:
+    """A convolution from one spin to arrows with random complex weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(spin)
+        return GaugeConv([spin], [1]).requires_grad_(False)
+
+
+def small_lattice() -> ScrambledLattice:
+    """Random fields of 4×4 sites at two β, of two samplers at one of them, one of which has weights."""
+    generator = torch.Generator().manual_seed(3)
+    theta, log_w = torch.randn(3, 24, 2, 4, 4, generator=generator), torch.randn(16, generator=generator)
+    return ScrambledLattice({0.5: {"HMC": theta[0, :20], "q": (theta[1, :16], log_w)}, 4.0: {"HMC": theta[2]}})
+
+
 STEP_SIZES = {"plain": [(0.05, 0.02), (0.3, 0.1)], "adam": [(0.05, 0.01), (0.2, 0.05)]}
 FAMILIES = (("trained", 4), ("under-trained", 6))
 
@@ -208,10 +229,30 @@ WIDGETS: dict[str, Callable[[], Widget]] = {
         steps=60,
         magnify=True,
     ),
+    "GaugeSlider": GaugeSlider,
+    "GaugeSlider, a layer and waves of one's own": lambda: GaugeSlider(
+        own_layer(1),
+        own_layer(0),
+        np.random.default_rng(1).normal(size=(2, 8)),
+        surface="torus",
+        gauge="rough",
+        forget=True,
+        point=3,
+    ),
+    "GaugeSlider, numbers on the bumpy ball": lambda: GaugeSlider(
+        surface="bumpy ball", layer="numbers", wrong=True, amount=0.4, seed=7
+    ),
+    "HolonomyLoop": HolonomyLoop,
+    "HolonomyLoop, round the torus": lambda: HolonomyLoop(surface="torus", loop="latitude", size=0.7, along=25),
+    "HolonomyLoop, an octant of the ellipsoid": lambda: HolonomyLoop(surface="ellipsoid", loop="octant", along=60),
     "Globe": Globe,
     "Globe, one signal of low degree": lambda: Globe(
         np.random.default_rng(0).normal(size=25), zonal=np.linspace(-1, 1, 16), layer="chart", dots=False
     ),
+    "KernelConstraint": KernelConstraint,
+    "KernelConstraint, the line of the talk": lambda: KernelConstraint(2, 1, frequency=1, reading="literal", twist=40),
+    "ScrambledLattice": ScrambledLattice,
+    "ScrambledLattice, fields of one's own": small_lattice,
     "DigitWalk": lambda: DigitWalk(moved(RealNVP(64, 4, (32,)), 0), pictures(4, 8, 8), bits=4),
     "DigitWalk, another shape and flow": lambda: DigitWalk(
         _glow(), pictures(3, 8, 8)[:, None], ["p", "q", "r"], steps=9

@@ -322,6 +322,7 @@ def keyboard(watched: Watched, root: Locator) -> None:
         assert after != control.value, f"no key moves {control.name}"
         # The entry "your own" of a list of presets is a state, not an action.
         assert root.get_attribute("data-settings") != before or after == "your own", f"{control.name} moves nothing"
+        put(root, control.name, control.value)  # it may have hidden others
     assert not watched.errors
 
 

@@ -34,7 +34,11 @@ NAMES = {
     "CounterfactualExplorer": ("counterfactual", "counterfactual-explorer"),
     "MetricExplorer": ("explorer", "metric-explorer"),
     "TurnedFeatures": ("turned", "turned-features"),
+    "GaugeSlider": ("gauge", "gauge-slider"),
+    "HolonomyLoop": ("loop", "holonomy-loop"),
     "Globe": ("globe", "globe"),
+    "KernelConstraint": ("constraint", "kernel-constraint"),
+    "ScrambledLattice": ("lattice", "scrambled-lattice"),
     "SweepFigure": ("figure", "sweep-figure"),
 }
 CELLS = [
@@ -104,7 +108,7 @@ def test_widgets_in_jupyterlab(lab: str, page: OpenPage) -> None:
         browser.get_by_role("menuitem", name="Run", exact=True).first.click()
         browser.get_by_text("Run All Cells", exact=True).first.click()
         try:
-            roots["SweepFigure"].wait_for(timeout=30_000)
+            roots["SweepFigure"].wait_for(timeout=60_000)
             break
         except TimeoutError:
             assert attempt < 2, "no widget appeared"
