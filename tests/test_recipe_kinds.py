@@ -100,9 +100,11 @@ def test_examples_are_drawn_again_and_tests_are_others(kind: str) -> None:
 def test_the_card_must_name_one_to_beat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(recipes.RECIPES, "curve", KINDS["arc"])
     card = recipes.train("curve", "smoke", tmp_path, device="cpu", progress=False)
-    for gaussian, constant in ((None, None), (1.0, 1.0)):
-        dataclasses.replace(card, gaussian=gaussian, constant=constant).write(tmp_path / "curve.json")
-        with pytest.raises(CheckpointError, match="name either a Gaussian or a constant"):
+    for gaussian, constant, untrained in ((None, None, None), (1.0, 1.0, None), (1.0, None, 1.0)):
+        dataclasses.replace(card, gaussian=gaussian, constant=constant, untrained=untrained).write(
+            tmp_path / "curve.json"
+        )
+        with pytest.raises(CheckpointError, match="has to name one to beat"):
             recipes.card("curve", tmp_path)
 
 

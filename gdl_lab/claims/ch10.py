@@ -113,7 +113,7 @@ def all_charges_are_whole() -> dict[str, float | str]:
 
 @claim("lattice.exact_values_are_integrals", talk=LATTICE, bound=at_most(1e-10))
 def exact_values_are_integrals() -> dict[str, float | str]:
-    """By Bessel functions, log Z and ⟨cos P⟩ of U(1) on a torus are what Fourier's integrals by quadrature say: deviation.
+    """On a torus log Z and ⟨cos P⟩ of U(1), by Bessel functions, are Fourier's integrals by quadrature: deviation.
 
     For a random β and volumes 4, 16 and 64; log Z is relative.
     """

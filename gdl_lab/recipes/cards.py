@@ -42,7 +42,9 @@ class Card:
         value: measured on the test split.
         gaussian: the same of the Gaussian with the mean and the covariance of the training examples, or as many of its
             directions as the recipe says: what a flow has to beat.
-        constant: the same of the best answer that does not look at the picture: what a reader has to beat.
+        constant: the same of the best answer that does not look at the picture: what a reader has to beat; for fields,
+            of the constant density.
+        untrained: the same of the flow that training begins with, where that knows something already.
         further: what else was measured on the test split, by name.
         validation: pairs (step, what was validated on the examples held out): bits/dim of pictures, −E log q in nats of
             points, the loss of readers.
@@ -71,6 +73,7 @@ class Card:
     value: float
     gaussian: float | None = None
     constant: float | None = None
+    untrained: float | None = None
     further: dict[str, float] | None = None
     validation: tuple[tuple[int, float], ...]
     sha256: str
@@ -78,11 +81,16 @@ class Card:
 
     @property
     def to_beat(self) -> tuple[str, float]:
-        """Who has to be beaten, in words, and what they have."""
-        if self.gaussian is not None:
-            return "a Gaussian", self.gaussian
-        assert self.constant is not None
-        return "a constant", self.constant
+        """Who has to be beaten, in words, and what they have.
+
+        Raises:
+            ValueError: it names none, or more than one.
+        """
+        rivals = {"a Gaussian": self.gaussian, "a constant": self.constant, "untrained": self.untrained}
+        named = [(name, value) for name, value in rivals.items() if value is not None]
+        if len(named) != 1:
+            raise ValueError("it has to name one to beat: a Gaussian, a constant or the untrained flow")
+        return named[0]
 
     def write(self, path: Path) -> None:
         """One field a line, complete or not at all.
@@ -109,8 +117,7 @@ class Card:
             card = cls(**{**fields, "validation": validation})
             if card.profile not in runtime.PROFILES:
                 raise ValueError(f"there is no profile {card.profile!r}")
-            if (card.gaussian is None) == (card.constant is None):
-                raise ValueError("it has to name either a Gaussian or a constant to beat")
+            _ = card.to_beat  # or a ValueError
             return card
         except OSError as reason:
             raise CheckpointError(f"there is no card {path} ({reason.strerror}): make the checkpoint anew") from None
