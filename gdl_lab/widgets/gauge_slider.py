@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from copy import copy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,6 @@ from gdl_lab.bundles import (
     ellipsoid,
     spread,
     torus,
-    turn,
 )
 from gdl_lab.widgets.stage import Widget, bundle, finite_array
 
@@ -140,12 +141,12 @@ class GaugeSlider(Widget):
 
         conv = GaugeConv([spin], [1], RINGS, frequency=lambda m, n: m - n + int(wrong)).double()
         conv.coefficients.data = torch.tensor(self.weights[layer], dtype=torch.float64)
-        frame = surface.frame(x)
-        plain = Stencil(surface, x, frame, RADII[name], RADIAL, RAYS, transport=not forget)
-        turned = plain.retake(gauge=lambda q: surface.frame(q, angle(q)))
-        turned.theta = plain.theta - angle(x)[:, None]  # of the same nodes in the turned frames
+        plain = _stencil(name, tuple(self.points[name]), not forget)
+        turned = copy(plain)  # the same nodes, seen from the turned frames
+        turned.gauge_at_q = surface.frame(plain.q, angle(plain.q))
+        turned.theta = plain.theta - angle(x)[:, None]
         turned.r = plain.r.expand_as(turned.theta)
-        turned.angle = turned.angle + angle(x)[:, None] * (not forget)
+        turned.angle = plain.angle + (angle(x)[:, None] - angle(plain.q)) * (not forget)
 
         def section(q: Tensor, own: Tensor) -> Tensor:
             arrows, numbers = self.field(q / EXTENTS[name])
@@ -154,7 +155,7 @@ class GaugeSlider(Widget):
         with torch.no_grad():
             before = conv(plain, plain.sample(section))[:, 0]
             after = conv(turned, turned.sample(section))[:, 0]
-        s = section(x, turn(frame, angle(x)))[i, 0]
+        s = section(x, surface.frame(x, angle(x)))[i, 0]
         error = (act(1, angle(x), after) - before).abs().max() / before.abs().max()
         return {
             "error": float(error),
@@ -172,6 +173,13 @@ class GaugeSlider(Widget):
         k, shift, a, s = torch.tensor(self.waves, dtype=torch.float64).split((3, 1, 3, 1), 1)
         waves = (x @ k.mT + shift[:, 0]).cos()
         return waves @ a, (waves @ s)[..., 0]
+
+
+@cache
+def _stencil(name: str, points: tuple[float, ...], transport: bool) -> Stencil:
+    """Where the convolution looks around the points, in frames that nobody has turned."""
+    x = torch.tensor(points, dtype=torch.float64).view(-1, 3)
+    return Stencil(SURFACES[name], x, None, RADII[name], RADIAL, RAYS, transport=transport)
 
 
 def profile(gauge: str, x: Tensor, seed: int) -> Tensor:
