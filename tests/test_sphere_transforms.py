@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -242,6 +243,37 @@ def test_layout_and_blocks_do_not_matter(fft: FFT, rng: torch.Generator, monkeyp
         monkeypatch.setattr(shared, "BLOCK", numbers)
         assert (fft.synthesis(F) - signal).abs().max() < 1e-14
         assert (fft.analysis(signal) - F).abs().max() < 1e-13
+
+
+def test_transforms_at_the_same_time_do_not_disturb_each_other(rng: torch.Generator) -> None:
+    fft = SO3FFT(6, 1.25, 5)
+    spectra = [spectrum(fft, 3, rng=rng) for _ in range(40)]
+    signals = [fft.synthesis(F) for F in spectra]
+    with ThreadPoolExecutor(8) as threads:
+        for F, signal, again in zip(spectra, signals, threads.map(fft.synthesis, spectra), strict=True):
+            assert (again - signal).abs().max() < 1e-14
+            assert (fft.analysis(signal) - F).abs().max() < 1e-13
+    # nor two in one thread, block by block
+    plan = fft._plan(spectra[0])
+    for first, second in zip(plan.parts(spectra[0], False), plan.parts(spectra[1], False), strict=True):
+        for parts, signal in ((first, signals[0]), (second, signals[1])):
+            assert (parts[0] + parts[1] - signal[: len(parts[0])]).abs().max() < 1e-13
+
+
+def test_the_memory_of_a_transform_is_kept_within_bounds(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    fft = SO3FFT(5, 1.25)
+    plan = fft._plan(spectrum(fft, rng=rng))
+    plan._desks.clear()
+    for batch in range(1, 2 * so3.BATCHES):
+        F = spectrum(fft, batch, rng=rng)
+        for _ in range(3):
+            assert (fft.analysis(fft.synthesis(F)) - F).abs().max() < 1e-13
+        assert len(plan._desks) <= so3.BATCHES
+        assert all(len(desks) == 1 for desks in plan._desks.values())
+    plan._desks.clear()
+    monkeypatch.setattr(so3, "KEPT", 1)
+    assert (fft.analysis(fft.synthesis(F)) - F).abs().max() < 1e-13
+    assert not plan._desks
 
 
 @each_kind

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,12 +27,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gdl_lab.sphere.grid import bands, check_finite, circle, mirror, mirrored, waves
+from gdl_lab.sphere.grid import bands, check_finite, circle, mirrored, waves
 from gdl_lab.sphere.quadrature import gauss_legendre
 from gdl_lab.sphere.transform import Transform
 from gdl_lab.sphere.wigner import wigner_d
 
 __all__ = ["SO3FFT", "SO3Plan", "plan"]
+
+KEPT = 2**26  # bytes: a larger desk is not kept for the next transform
+BATCHES = 4  # sizes of the batch for which a plan keeps desks
 
 
 class SO3FFT(Transform):
@@ -122,7 +126,7 @@ class SO3Plan:
         self.bands: list[Band] = []
         start = 0
         place = np.zeros((2, L, N, L, 2), dtype=np.int64)  # s, m, n, l, t → row of degrees
-        for low, high in bands(L, 4 if L > 10 else 1):
+        for low, high in bands(L, max(1, L // 3)):
             end = start + 4 * (high - low) * N * (L - low)
             place[:, low:high, :, low:] = np.arange(start, end).reshape(2, high - low, N, L - low, 2)
             part = tensor(table[low:high, :, low:]).view((high - low) * N, L - low, n_beta)
@@ -136,12 +140,14 @@ class SO3Plan:
         back = np.zeros(start, dtype=np.int64)
         back[rows] = np.arange(len(rows))
         self.rows, self.back = torch.from_numpy(rows).to(device), torch.from_numpy(back).to(device)
+        self._desks: dict[tuple[int, int], list[Desk]] = {}
         self.signs = tensor(np.where((parity == 1) & ((m < 0) != (n < 0)), -1, 1)).unsqueeze(1)
 
     def analyse(self, signal: Tensor, weighted: bool) -> Tensor:
         """DᵀW or Dᵀ of a signal (*shape, batch)."""
-        blocks = self._blocks(signal.shape[-1])
-        coeffs = self.collect(((signal[here], mirror(signal[there])) for here, there in blocks), weighted, signal)
+        rows = signal.unbind(0)
+        blocks = ((rows[here], rows[there][::-1]) for here, there in self._blocks(signal.shape[-1]))
+        coeffs = self.collect(blocks, weighted, signal)
         if weighted:
             check_finite(coeffs[0])
         return coeffs
@@ -149,10 +155,11 @@ class SO3Plan:
     def synthesise(self, coeffs: Tensor, weighted: bool) -> Tensor:
         """WD or D of a spectrum (size, batch)."""
         signal = coeffs.new_empty(*self.shape, coeffs.shape[-1])
-        blocks = self._blocks(coeffs.shape[-1])
-        for (here, there), (even, odd) in zip(blocks, self.parts(coeffs, weighted), strict=True):
-            torch.add(even, odd, out=signal[here])
-            signal[there] = mirror(torch.sub(even, odd, out=odd))
+        rows = signal.unbind(0)
+        for (here, there), parts in zip(self._blocks(coeffs.shape[-1]), self.parts(coeffs, weighted), strict=True):
+            for even, odd, north, south in zip(*parts, rows[here], rows[there][::-1], strict=True):
+                torch.add(even, odd, out=north)
+                torch.sub(even, odd, out=south)
         if not weighted:
             check_finite(signal[0, 0, 0])
         return signal
@@ -160,66 +167,102 @@ class SO3Plan:
     def parts(self, coeffs: Tensor, weighted: bool) -> Iterator[tuple[Tensor, Tensor]]:
         """Parts of the signal even and odd under β ↦ π − β, block by block, (b, n_alpha, n_gamma, batch) each.
 
-        The buffers are used again for the next block.
+        The next block is written to the same place.
         """
-        (_, n_alpha, n_gamma), N, batch = self.shape, self.orders, coeffs.shape[-1]
-        modes = self._expand(coeffs)
-        blocks = self._blocks(batch)
-        step = blocks[0][0].stop
-        half = coeffs.new_empty(2, step, n_alpha, 2 * N * batch)
-        signal = coeffs.new_empty(2, step, n_alpha, n_gamma, batch)
-        for here, _ in blocks:
-            b = here.stop - here.start
-            for part in (0, 1):
-                torch.bmm(self.alpha[weighted][part, here].mT, modes[part, here], out=half[part, :b])
-                torch.bmm(
-                    self.gamma[part].mT.expand(b * n_alpha, -1, -1),
-                    half[part, :b].view(b * n_alpha, 2 * N, batch),
-                    out=signal[part, :b].view(b * n_alpha, n_gamma, batch),
-                )
-            yield signal[0, :b], signal[1, :b]
+        with self._desk(coeffs) as desk:
+            torch.index_select(coeffs * self.signs, 0, self.back, out=desk.degrees)
+            for table, modes, degrees in desk.in_beta:
+                modes.copy_(torch.bmm(table.mT, degrees, out=desk.column[: len(table)]))
+            for block in desk.blocks:
+                for alpha, modes, half, gamma, signal in block.products:
+                    torch.bmm(alpha[weighted].mT, modes, out=half)
+                    torch.bmm(gamma.mT, half.view(*gamma.shape[:2], -1), out=signal)
+                yield block.even, block.odd
 
-    def collect(self, blocks: Iterable[tuple[Tensor, Tensor]], weighted: bool, like: Tensor) -> Tensor:
+    def collect(
+        self, blocks: Iterable[tuple[Iterable[Tensor], Iterable[Tensor]]], weighted: bool, like: Tensor
+    ) -> Tensor:
         """The spectrum of a signal that comes in blocks of northern nodes and their mirror images."""
-        (_, n_alpha, n_gamma), L, N, batch = self.shape, self.bandlimit, self.orders, like.shape[-1]
-        modes = like.new_empty(2, self.north, 2 * L, 2 * N * batch)
-        for (here, _), (north, south) in zip(self._blocks(batch), blocks, strict=True):
-            b = here.stop - here.start
-            signal = like.new_empty(2, b * n_alpha, n_gamma, batch)
-            half = like.new_empty(b, n_alpha, 2 * N * batch)
-            torch.add(north, south, out=signal[0].view_as(north))
-            torch.sub(north, south, out=signal[1].view_as(north))
-            for part in (0, 1):
-                waves_in_gamma = self.gamma[part].expand(b * n_alpha, -1, -1)
-                torch.bmm(waves_in_gamma, signal[part], out=half.view(b * n_alpha, 2 * N, batch))
-                torch.bmm(self.alpha[weighted][part, here], half, out=modes[part, here])
-        return self._project(modes)
+        with self._desk(like) as desk:
+            for block, hemispheres in zip(desk.blocks, blocks, strict=True):
+                for even, odd, north, south in zip(block.even, block.odd, *hemispheres, strict=True):
+                    torch.add(north, south, out=even)
+                    torch.sub(north, south, out=odd)
+                for alpha, modes, half, gamma, signal in block.products:
+                    torch.bmm(gamma, signal, out=half.view(*gamma.shape[:2], -1))
+                    torch.bmm(alpha[weighted], half, out=modes)
+            for table, modes, degrees in desk.in_beta:
+                torch.bmm(table, modes, out=degrees)
+            return desk.degrees.index_select(0, self.rows).mul_(self.signs)
 
     def _blocks(self, batch: int) -> list[tuple[slice, slice]]:
         n_beta, n_alpha, n_gamma = self.shape
         return mirrored(n_beta, n_alpha * n_gamma * batch)
 
-    def _project(self, modes: Tensor) -> Tensor:
-        """Σ over β with the tables, then rows in the order of a spectrum."""
-        n_beta, batch = self.shape[0], modes.shape[-1] // (2 * self.orders)
-        modes = modes.view(n_beta, 2, self.bandlimit * self.orders, 2 * batch)
-        degrees = modes.new_empty(len(self.back), batch)
-        for pairs, rows, table in self.bands:
-            out = degrees[rows].view(2, *table.shape[:2], 2 * batch)
-            for s in (0, 1):
-                torch.bmm(table, modes[:, s, pairs].transpose(0, 1), out=out[s])
-        return degrees.index_select(0, self.rows).mul_(self.signs)
+    @contextmanager
+    def _desk(self, like: Tensor) -> Iterator[Desk]:
+        """A desk for the batch of ``like`` at which nobody else works, in this thread or another."""
+        blocks = self._blocks(like.shape[-1])
+        key = like.shape[-1], len(blocks)
+        try:
+            desk = self._desks[key].pop()
+        except (KeyError, IndexError):
+            with torch.inference_mode(False):  # or nobody could write there outside that mode
+                desk = Desk(self, like.shape[-1], blocks)
+        yield desk
+        # elsewhere than on the CPU PyTorch itself keeps freed memory, and knows which stream still works there
+        if like.device.type == "cpu" and desk.bytes <= KEPT:
+            if key not in self._desks and len(self._desks) >= BATCHES:
+                self._desks.clear()
+            self._desks.setdefault(key, []).append(desk)
 
-    def _expand(self, coeffs: Tensor) -> Tensor:
-        """Adjoint of `_project`: modes (part, b, (s, m), (n, t, batch))."""
-        n_beta, batch = self.shape[0], coeffs.shape[-1]
-        degrees = (coeffs * self.signs).index_select(0, self.back)
-        modes = coeffs.new_empty(n_beta, 2, self.bandlimit * self.orders, 2 * batch)
-        for pairs, rows, table in self.bands:
-            there = degrees[rows].view(2, *table.shape[:2], 2 * batch)
-            for s in (0, 1):
-                modes[:, s, pairs] = torch.bmm(table.mT, there[s]).transpose(0, 1)
-        return modes.view(2, self.north, 2 * self.bandlimit, 2 * self.orders * batch)
+
+class Block(NamedTuple):
+    """Both parts of the signal at some northern nodes, and what their products need, part by part."""
+
+    even: Tensor
+    odd: Tensor
+    products: list[tuple[dict[bool, Tensor], Tensor, Tensor, Tensor, Tensor]]  # alpha, modes, half, gamma, signal
+
+
+class Desk:
+    """Room for what one transform of a batch writes down on its way, and the factors of its products.
+
+    It serves one transform after the other: a processor pays for a fresh page of memory, and at small bandlimits for a
+    view, about as much as for the arithmetic done there.
+    """
+
+    def __init__(self, plan: SO3Plan, batch: int, blocks: list[tuple[slice, slice]]) -> None:
+        (n_beta, n_alpha, n_gamma), L, N = plan.shape, plan.bandlimit, plan.orders
+        step = blocks[0][0].stop
+        empty = plan.signs.new_empty
+        modes = empty(2, plan.north, 2 * L, 2 * N * batch)  # (part, b, (s, m), (n, t, batch))
+        half = empty(step, n_alpha, 2 * N * batch)
+        signal = empty(2, step, n_alpha, n_gamma, batch)
+        self.degrees = empty(len(plan.back), batch)
+        self.column = empty(max(len(band.table) for band in plan.bands), n_beta, 2 * batch)
+        self.bytes = sum(a.nbytes for a in (modes, half, signal, self.degrees, self.column))
+
+        self.blocks: list[Block] = []
+        for here, _ in blocks:
+            b = here.stop - here.start
+            products = [
+                (
+                    {weighted: alpha[part, here] for weighted, alpha in plan.alpha.items()},
+                    modes[part, here],
+                    half[:b],
+                    plan.gamma[part].expand(b * n_alpha, -1, -1),
+                    signal[part, :b].view(b * n_alpha, n_gamma, batch),
+                )
+                for part in (0, 1)
+            ]
+            self.blocks.append(Block(signal[0, :b], signal[1, :b], products))
+        columns = modes.view(n_beta, 2, L * N, 2 * batch).transpose(0, 2)
+        self.in_beta = [
+            (table, columns[pairs, s], self.degrees[rows].view(2, *table.shape[:2], 2 * batch)[s])
+            for pairs, rows, table in plan.bands
+            for s in (0, 1)
+        ]
 
 
 @lru_cache(maxsize=64)
