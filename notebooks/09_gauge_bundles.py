@@ -147,19 +147,20 @@ claims.ch09.transport_meets_the_solid_angle(carry=rotate)
 # %% [markdown]
 # :::{prf:theorem} Holonomy is curvature
 # :label: thm-holonomy
-# Round the border of a disc $D$, anticlockwise, parallel transport turns every arrow by the angle
+# Round the border of a disc $D$, anticlockwise, parallel transport turns every arrow, up to full turns, by the angle
 #
 # $$
 # \int_DK\,dA ,
 # $$ (eq-holonomy)
 #
-# with Gauss's curvature $K$. Over a closed surface this adds up to $2\pi$ times Euler's number (Gauss and Bonnet).
+# with Gauss's curvature $K$. Over a closed oriented surface it adds up to $2\pi$ times Euler's number (Gauss and Bonnet).
 # :::
 #
 # :::{prf:proof}
 # In a gauge on $D$ the connection is $\omega=e_2\cdot de_1$, and an arrow that is carried turns against the frame by
 # $-\int_{\partial D}\omega=-\int_Dd\omega$; Gauss's equation says $d\omega=-K\,dA$. On a closed surface the frame breaks at
-# some points. We cut out small discs round them; what is left over are the turns of the frame, which we have counted above.
+# some points. We cut out small discs round them; what is left over are the turns of the frame, counted
+# above for the sphere; that they always add up to Euler's number is the theorem of Poincaré and Hopf.
 # :::
 
 # %%
@@ -274,7 +275,8 @@ claims.ch09.convolution_is_funk_and_hecke()
 # \kappa(kX)=\eta(k)\,\kappa(X)\,\rho(k)^{-1}.
 # $$ (eq-constraint)
 #
-# A spoken talk can leave this to the context. A program has to decide, and the numbers decide for it.
+# A spoken talk can leave this to the context. A program has to decide. The table shows
+# which line our kernels solve. What decides is *its solutions*, below it: kernels that solve the other line notice the frame.
 
 # %%
 kappa = surfaces.kernel(surfaces.layer(0, ins=[0], outs=[1]))    # on 64 rays, spin 0 → 1
@@ -282,7 +284,7 @@ def residual(rays, sign):                                        # κ(kX) agains
     phase = np.exp(1j * sign * 2 * math.pi * rays / 64)
     return float((kappa.roll(-rays) - phase * kappa).abs().max() / kappa.abs().max())
 
-lines = [[f"{rays * 360 / 64:.0f}°", residual(rays, 1), residual(rays, -1)]
+lines = [[f"{rays * 360 / 64:g}°", residual(rays, 1), residual(rays, -1)]
          for rays in (0, 4, 8, 16, 32)]
 display(figures.table(
     ["k", "components: κ(kX) − η(k) κ(X) ρ(k)⁻¹", "actively: κ(kX) − η(k)⁻¹ κ(X) ρ(k)"],
@@ -334,13 +336,14 @@ claims.ch09.all_kernels()
 #
 # There are two kinds of frames. Those of the **input**, at every sampled point, are divided out by transport, to the last
 # digit and at any resolution. That of the **output** enters by the rays: turned by less than one ray, it needs points
-# between them. So rays decide how well frames are forgotten, radii how good the integral is. On the sphere the same
-# layer commutes with all of $\mathrm{SO}(3)$, chapter 08's symmetry, for which nothing was done; on other surfaces with
-# what motions they have.
+# between them. So rays decide how well frames are forgotten and, once there are enough of them, radii how good the integral
+# is. (Any rule of carrying would forget frames; that ours is parallel transport, Funk and Hecke say and the holonomy.) On the
+# sphere the same layer commutes with all of $\mathrm{SO}(3)$, chapter 08's symmetry, for which nothing was done but to take
+# the same $R(r)$ at every point; on other surfaces with what turns they have. Mirrors exchange right- and left-handed frames.
 
 # %%
 wide, R, lines = surfaces.layer(0), surfaces.rotation(1), []
-for radial, rays in ((2, 6), (3, 8), (4, 12), (6, 16), (8, 24)):
+for radial, rays in ((2, 6), (2, 12), (2, 24), (4, 24), (8, 6), (8, 24)):
     d = surfaces.stencil("sphere", 1, radial=radial, rays=rays)
     seen = [gauge_error(wide, d, section, which) for which in ("input", "output")]
     off = isometry_error(wide, d, section, R), surfaces.coarseness(wide, d, section)
@@ -372,14 +375,14 @@ figures.scenes(
 #
 # To stack layers we need the output where the input is known: at $N$ points of a surface, each with the area it stands for.
 # How much of the symmetry survives? That of the frames, all of it: nothing above used where the points are. That of the
-# global rotations, as far as the points are spread like the surface: the integral commutes with them, and so we measure how
-# far the sum over points is from the integral.
+# global rotations, as far as the points are spread like the surface: the integral commutes with them, and twice the distance
+# of the sum over points from the integral bounds what is lost.
 
 # %%
 counts = [100, 200, 400, 800]
 errors = {name: [surfaces.distance_to_the_integral(n, 1, at_random=bool(flag)) for n in counts]
-          for name, flag in (("rotations, even points", 0), ("rotations, random points", 1))}
-errors["frames, random points"] = [gauge_error(
+          for name, flag in (("to the integral, even points", 0), ("to the integral, random", 1))}
+errors["frames, random"] = [gauge_error(
     surfaces.PointNetwork(1), surfaces.scattered(sphere, n, 1), section) for n in counts]
 display(figures.curves(
     {name: (counts, e) for name, e in errors.items()},
@@ -406,7 +409,7 @@ display(claims.ch09.controls_see_frames(), claims.ch09.gates_see_no_frames())
 # Glue the ends of a strip of paper upside down. Each column of the Möbius strip can be read in two ways, upright or upside
 # down: a principal bundle with $G=\mathbb Z_2=\{1,s\}$. A gauge chooses one for each column, links $\pm1$ say how neighbours
 # compare, and the product of all links, $-1$, is a holonomy that no gauge removes. A field is **trivial**, a **sign**, or
-# **regular**: two numbers that $s$ swaps. Once round, a six is a nine.
+# **regular**: two numbers that $s$ swaps. Once round, a six is a nine in the mirror.
 
 # %%
 digits = data.load("digits8", "test")
@@ -439,8 +442,8 @@ if steps == 300:
     display(claims.ch09.moebius_digits(), claims.ch09.moebius_plain_network())
 
 # %% [markdown]
-# The equivariant networks' two columns are equal, not similar. In the middle the ordinary network is a little better: there
-# it may use which way is up, which on the strip means nothing. Trained on moved digits it has to learn every place, both
+# The equivariant networks' two columns are equal, not similar. In the middle all three make a few
+# dozen errors, too few to rank them by one training each. Trained on moved digits it has to learn every place, both
 # ways up, with a budget that the others spend on reading.
 #
 # ## Finding the wind
@@ -473,10 +476,10 @@ figures.scenes(
 
 # %% [markdown]
 # What does the table say? Without transport, frames at random leave nothing to average. The gauge network needs four examples:
-# what it learns at one point it knows at all of them. The coordinates catch up with more examples, in a tenth of the time.
+# what it learns at one point it knows at all of them. The coordinates come near it with more examples.
 # They may: on a surface in $\mathbb R^3$ arrows at neighbouring points can be compared without any connection, if the surface
 # bends little from one to the next. But their answers depend on how the ball lies in space. Those of the gauge network, which
-# sees distances and angles within the surface and nothing else, do not.
+# sees distances, angles and the sense of rotation within the surface and nothing else, do not.
 #
 # “Few concrete implementations of these concepts yet”, says the talk. Meshes have one {cite}`dehaan2021`, the icosahedron
 # {cite}`cohen2019`, the Möbius strip {cite}`weiler2021`. For the slide's formula to the letter, exp, transport and
@@ -541,7 +544,8 @@ check.ch09.step(solved_step)
 # %% [markdown]
 # :::{exercise} A circle of latitude
 # :label: ex-gauge-latitude
-# **●○○ · 4 minutes · teaches: {eq}`eq-holonomy`.** Return the holonomy of the circle at the angle `theta` from the pole, on a
+# **●○○ · 4 minutes · teaches: {eq}`eq-holonomy`.** Return the holonomy of the circle at the angle `theta` from the pole,
+# anticlockwise as seen from above it, on a
 # sphere of radius `R`, in radians.
 # :::
 #

@@ -139,7 +139,8 @@ ScrambledLattice()
 #
 # ## A whole number
 #
-# For $\mathrm U(1)$, the angle of a loop is the sum of the plaquettes inside: Stokes' theorem. On a torus every link occurs
+# For $\mathrm U(1)$, the angle of a loop round a region is the sum of the plaquettes inside, modulo $2\pi$: Stokes' theorem. On a
+# torus every link occurs
 # in two plaquettes, once forwards and once backwards, so that the product of *all* plaquettes is 1. Their angles, each taken
 # in $(-\pi,\pi]$, add up to a multiple of $2\pi$,
 #
@@ -160,7 +161,7 @@ display(figures.curves(
     {"charge Q": (turns, charge), "Σ(1 − cos P) above its least": (turns, rough - rough.min())},
     xlabel="angle by which one link is turned", ylabel="",
     caption="Two plaquettes share the link. The charge changes when the first passes π, and "
-    "back when the second does; there the field is at its roughest.",
+    "back when the second does; halfway between, the field is at its roughest.",
     alt=f"The charge goes from {charge[0]:.0f} to {charge[200]:.0f} and to {charge[-1]:.0f}; "
     f"the roughness rises by {rough.max() - rough.min():.1f} on the way."))
 display(claims.ch10.plaquettes_fill_loops(), claims.ch10.all_charges_are_whole())
@@ -168,7 +169,8 @@ display(claims.ch10.plaquettes_fill_loops(), claims.ch10.all_charges_are_whole()
 # %% [markdown]
 # ## Fields at random
 #
-# Quantum field theory asks for averages over fields of the density
+# Quantum field theory asks for averages over fields of a density, with respect to Haar's measure on every link (for
+# $\mathrm U(1)$ we take $d\theta$, of total $2\pi$),
 #
 # $$
 # p(U)=\frac{e^{-S(U)}}Z,\qquad S(U)=-\beta\sum_{x,\,\mu<\nu}\operatorname{Re}\operatorname{tr}P_{\mu\nu}(x)/N.
@@ -191,10 +193,10 @@ display(claims.ch10.plaquettes_fill_loops(), claims.ch10.all_charges_are_whole()
 # :::
 #
 # **Hamiltonian Monte Carlo** {cite}`duane1987` lets the angles move like particles with random momenta under
-# $H=\frac12\sum p^2+S$. The leapfrog below conserves volume and can be reversed, so that accepting its end with probability
-# $\min(1,e^{-\Delta H})$ leaves $p$ as it is. The **heat bath** {cite}`creutz1980` draws one link after the other from its exact
-# density given the others. Ours is for angles; the package's are for $\mathrm U(1)$, $\mathrm{SU}(2)$ and $\mathrm{SU}(3)$ in
-# two to four dimensions.
+# $H=\frac12\sum\pi^2+S$. The leapfrog below conserves volume and can be reversed, so that accepting its end with probability
+# $\min(1,e^{-\Delta H})$ leaves the density as it is. The **heat bath** {cite}`creutz1980` draws one link after the other from its exact
+# density given the others (for $\mathrm{SU}(3)$, within three subgroups $\mathrm{SU}(2)$ in turn). Ours is for angles; the
+# package's are for $\mathrm U(1)$, $\mathrm{SU}(2)$ and $\mathrm{SU}(3)$ in two to four dimensions.
 
 # %%
 def trajectory(theta, beta, steps=10, length=1.0):
@@ -253,8 +255,11 @@ display(figures.table(
 display(claims.ch10.topology_freezes(), claims.ch10.frozen_chains_err())
 
 # %% [markdown]
-# Look at the last lines: chains that stay where they began are *wrong*, by many of their own error bars. An error bar knows the
-# scatter of what was visited. It does not know of what was never visited.
+# Look at the last line. The chains left a hot start quickly and then froze, each in the charge that it had got to: ⟨Q²⟩ is 1
+# and should be 0.22. Their ⟨cos P⟩ is off by five of its error bars. The bar is wrong too: four blocks of a frozen chain are
+# one measurement and not four, and the scatter of the 32 chains gives a bar nearly twice as long (the claim shows it). But no
+# bar mends the mean, nor would longer chains: an error bar knows the scatter of what was visited, not how often it should
+# have been.
 #
 # ## Networks on links
 #
@@ -270,8 +275,9 @@ display(claims.ch10.topology_freezes(), claims.ch10.frozen_chains_err())
 # W''_i(x)=\sum_{jk}\alpha_{ijk}\,W_j(x)\,W'_k(x),
 # $$ (eq-lcnn)
 #
-# with $U$ the product of the links on the way from $x$ to $x+k\hat\mu$. The first is the convolution of the talk, on a
-# lattice: transport, kernel, sum. The second makes loops grow.
+# with $U$ the product of the links on the way from $x$ to $x+k\hat\mu$. Among the factors of the second are also 1, which
+# keeps what a layer had, and all adjoints: loops in both senses, products in both orders. The first is the convolution of the
+# talk, on a lattice: transport, kernel, sum. The second makes loops grow.
 # :::
 #
 # How do products of plaquettes make a larger loop? For matrices, Stokes' sum has to become a product *at one point*: the
@@ -336,7 +342,7 @@ if run.profile != "smoke":
 # $$ (eq-ess)
 #
 # First the scalar field $\varphi^4$ {cite}`albergo2019`, on a checkerboard of chapter 04's couplings that commute with
-# $\varphi\to-\varphi$; log Z, which no Markov chain tells, comes out right.
+# $\varphi\to-\varphi$; log Z, which no Markov chain at one action tells, comes out right.
 
 # %%
 claims.ch10.phi4_meets_its_log_z()
@@ -409,14 +415,14 @@ display(claims.ch10.flow_meets_the_exact_values(samples=ours))
 #
 # :::{prf:theorem} The tree
 # :label: thm-tree
-# Draw all plaquettes but one independently, with density $\propto e^{\beta\cos P}$, and let the last make up for the sum. On any
-# large torus $\mathrm{ESS}=I_0(\beta)^2/I_0(2\beta)$.
+# Draw all plaquettes but one independently, with density $\propto e^{\beta\cos P}$, and let the last make up for the sum. On
+# larger and larger tori, $\mathrm{ESS}\to I_0(\beta)^2/I_0(2\beta)$.
 # :::
 #
 # :::{prf:proof}
 # Along a tree of links that reaches every site, the gauge can be chosen such that all $U=1$. What remains of the field is the
 # plaquettes, free but for their sum, and two loops around the torus. So $w\propto e^{\beta\cos P}$ for the last plaquette,
-# which, as minus the sum of many, is uniform: $\langle w\rangle\propto I_0(\beta)$, $\langle w^2\rangle\propto I_0(2\beta)$.
+# which, as minus the sum of many, is uniform up to coefficients $(I_n/I_0)^{V-1}$: $\langle w\rangle\propto I_0(\beta)$, $\langle w^2\rangle\propto I_0(2\beta)$.
 # :::
 
 # %%
@@ -474,7 +480,7 @@ claims.ch10.chern_numbers_are_degrees()
 
 # %% [markdown]
 # Can a network learn what it is not told? Links of random two-band models on 8×8 momenta, and their Chern numbers: for a
-# function of the plaquettes, summed, with 129 weights; for a CNN on the links; and for the same CNN in a gauge that makes the
+# function of the plaquettes, summed, and odd under $U\to\bar U$ as charges are, with 129 weights; for a CNN on the links; and for the same CNN in a gauge that makes the
 # first component of $u$ positive. In that gauge links are smooth, except where this component vanishes: a phase that is
 # smooth on the whole torus exists only if the Chern number is zero.
 
@@ -488,10 +494,11 @@ if run.profile != "smoke":
     display(claims.ch10.chern_transfers(scores=scores))
 
 # %% [markdown]
-# The equivariant network gets *better* on larger grids: it has found the angle of a plaquette, and these are smaller on finer
-# grids. In random gauges the CNN says zero, the commonest number. In the fixed gauge it learns something of 8×8, which is of
-# no use on 24×24. (Huang et al. go further: many bands, matrices for phases, and networks that have seen bands of number zero
-# alone.)
+# The equivariant network gets *better* on larger grids: it has found the angle of a plaquette, and so it errs where the grid
+# does. The numbers asked for are those of 24×24; {eq}`eq-charge` itself, on coarser grids, has 93 % of them at 8×8, 96 % at
+# 12×12 and 99 % at 16×16. In random gauges the CNN says zero, the commonest number. In the fixed gauge it learns something of
+# 8×8 and loses much of it on 24×24. (Huang et al. go further: many bands, matrices for phases, and networks that have seen
+# bands of number zero alone.)
 #
 # ## Exercises
 #

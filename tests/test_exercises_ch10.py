@@ -36,7 +36,7 @@ def the_way_it_came(U: Tensor) -> Tensor:
     [
         (ch10.loop, lambda U: wilson_loop(U, 0, 1, 1, 2)[:, 0], "one link wide and two high"),
         (ch10.loop, lambda U: wilson_loop(U, 0, 1)[:, 0], "That is a plaquette"),
-        (ch10.loop, lambda U: wilson_loop(U, 0, 1, 2, 1), "expected the shape (2, 5, 4, 2, 2)"),
+        (ch10.loop, lambda U: wilson_loop(U, 0, 1, 2, 1), "expected the shape (3, 5, 4, 2, 2)"),
         (ch10.loop, lambda U: wilson_loop(U, 0, 1, 2, 1)[:, 0].real, "are complex"),
         (ch10.loop, corner, "from the wrong corner"),
         (ch10.loop, the_way_it_came, "along the links you came by"),

@@ -109,6 +109,14 @@ def latitude(f: Any) -> None:
                 not near(wanted / R**2),
                 "You have put in K = 1/R² for the area of a cap of the unit sphere; the cap is larger too.",
             )
+        expect(  # up to full turns both of these are the circle run through the other way, so as they stand
+            not abs(value - 2 * math.pi * math.cos(theta)) < 1e-4,
+            "By 2π cos θ the arrow turns, clockwise, against a frame along the circle. And against its own start?",
+        )
+        expect(
+            not abs(value - 2 * math.pi * (1 + math.cos(theta))) < 1e-4,
+            "That is the other cap, to the right of the circle.",
+        )
         expect(
             not near(-wanted),
             "The other way round: anticlockwise about a pole where K > 0, arrows turn anticlockwise too.",
@@ -181,6 +189,8 @@ def kernel(f: Any) -> None:
         def is_phase(frequency: int, given: Tensor = given) -> bool:
             return _same(given, _phase(frequency * theta))
 
+        if n > m:
+            expect(not is_phase(n - m), f"{where.capitalize()}, m − n is negative, and its sign counts: not |m − n|.")
         if n != m:
             expect(
                 not is_phase(n - m),

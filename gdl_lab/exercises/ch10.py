@@ -21,7 +21,7 @@ def _specimen() -> tuple[Tensor, Tensor]:
     On an odd side a step of two forwards is none of two backwards.
     """
     rng = runtime.generator("exercises on the lattice")
-    U, omega = (random_links("SU(2)", (5, 4), 2, generator=rng) for _ in range(2))
+    U, omega = (random_links("SU(2)", (5, 4), 3, generator=rng) for _ in range(2))
     return U, omega[:, 0]
 
 
@@ -82,6 +82,15 @@ def loop(f: Any) -> None:
         not _same(given, at(a, 1, 0) @ at(b, 2, 0) @ at(a, 1, 1).mH @ at(a, 0, 1).mH @ b.mH @ a),
         "The right loop from the wrong corner: it begins at x + 0̂. It turns with Ω there.",
     )
+    expect(
+        not _same(given, a @ at(a, 1, 0) @ at(b, 1, 0) @ at(a, 1, 1).mH @ at(a, 0, 1).mH @ b.mH),
+        "After two steps you are at x + 2·0̂: the link up starts there.",
+    )
+    for wrong in (torch.Tensor.conj, lambda t: t.mT):
+        expect(
+            not _same(given, a @ at(a, 1, 0) @ at(b, 2, 0) @ wrong(at(a, 1, 1)) @ wrong(at(a, 0, 1)) @ wrong(b)),
+            "The inverse of a unitary matrix is its adjoint, `.mH`: conjugate and transpose, both.",
+        )
     expect(_same(given, wanted), "Not yet: write down where each of the six links starts, and multiply in their order.")
 
 
@@ -159,6 +168,10 @@ def charge(f: Any) -> None:
         "Not whole: is the product of all your plaquettes 1? On a torus the last row has the first for its neighbour.",
     )
     expect(not close(given, Q.abs()), "Charges have a sign.")
+    expect(
+        not close(given, torch.remainder(P, 2 * math.pi).sum((1, 2)) / (2 * math.pi)),
+        "Your angles are in [0, 2π), ours in (−π, π]: shift by π before the remainder, and back after it.",
+    )
     expect(close(given, Q), "Not yet: whole, but another number. Which four links make the plaquette at x?")
 
 

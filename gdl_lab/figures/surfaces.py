@@ -171,7 +171,9 @@ def _look(scene: Scene) -> _View:
     v, u = np.where(~np.isnan(depth))
     if not len(v):
         raise ValueError("the surface is not in sight: expected one within a distance of 4 from the origin")
-    reach = 1.12 * float(np.abs(np.concatenate([u, v]) / 79 * 2 - 1).max()) * far
+    reach = 1.06 * float(np.abs(np.concatenate([u, v]) / 79 * 2 - 1).max() + 2 / 79) * far  # one coarse pixel more
+    if reach > far:
+        raise ValueError("the surface reaches out of sight: expected one within a distance of 3.7 from the origin")
     depth, points = _first(scene.surface, right, up, towards, reach, PIXELS)
     return _View(right, up, towards, reach, depth, points)
 

@@ -101,7 +101,7 @@ class _Activation(torch.autograd.Function):
         def act(signal: Tensor) -> Tensor:
             if relu and ctx.needs_input_grad[0]:
                 signs.append(signal > 0)
-            out = signal.relu_() if relu else layer.nonlinearity(signal)
+            out = signal.relu_() if relu else layer.nonlinearity(signal.clone())  # which may keep what it is given
             if out.shape != signal.shape:
                 raise ValueError(
                     f"expected a nonlinearity that acts on every number by itself, got shape {tuple(out.shape)} "
@@ -131,6 +131,8 @@ class _Activation(torch.autograd.Function):
             else:
                 pull = lambda g: g.mul_(next(slopes))  # noqa: E731
             out[:, columns] = _through(after, before, gradient[:, columns], pull, weighted=(True, False))
+            if ctx.saved_tensors:
+                assert next(signals, None) is None, "every signal has been used, and the room for them is free again"
         return out, None
 
 
@@ -152,7 +154,7 @@ def _derivative(nonlinearity: Nonlinearity, signals: Iterator[Tensor]) -> Nonlin
     def pull(gradient: Tensor) -> Tensor:
         at = next(signals).detach().requires_grad_()
         with torch.enable_grad():
-            return torch.autograd.grad(nonlinearity(at), at, gradient)[0]
+            return torch.autograd.grad(nonlinearity(at.clone()), at, gradient)[0]  # it may work in place
 
     return pull
 

@@ -161,7 +161,7 @@ function render({ model, el }) {
     const list = Array.from({ length: flat.length / 3 }, (_, k) => flat.slice(3 * k, 3 * k + 3));
     const whole = globeMesh(shape, 64, 40);
     const heights = Array.from({ length: whole.count }, (_, k) => wave(rows, whole.points.subarray(3 * k, 3 * k + 3), shape.extent)[3]);
-    const top = Math.max(...heights.map(Math.abs));
+    const top = Math.max(...heights.map(Math.abs)) || 1;
     const coloured = Float64Array.from(heights.flatMap((h) => colour(DIVERGING, 0.5 + 0.5 * h / top)));
     return { shape, whole, coloured, places: geometry(name, list) };
   });

@@ -156,7 +156,8 @@ class GaugeSlider(Widget):
             before = conv(plain, plain.sample(section))[:, 0]
             after = conv(turned, turned.sample(section))[:, 0]
         s = section(x, surface.frame(x, angle(x)))[i, 0]
-        error = (act(1, angle(x), after) - before).abs().max() / before.abs().max()
+        most = before.abs().max()
+        error = (act(1, angle(x), after) - before).abs().max() / (most if most > 0 else 1)
         return {
             "error": float(error),
             "angle": math.degrees(float(angle(x)[i])),

@@ -46,9 +46,9 @@ def test_the_numbers_are_python_s(blank: Watched, surface: str, loop: str) -> No
         expected = HolonomyLoop().readout(**settings)
         angle, curvature, whole, area = call(blank, "holonomy_loop", NUMBERS, settings)
         assert math.degrees(angle) == pytest.approx(expected["angle"], abs=1e-7), settings
-        assert math.degrees(curvature) == pytest.approx(expected["curvature"], rel=1e-6, abs=1e-6), settings
-        assert math.degrees(whole) == pytest.approx(expected["whole"], rel=1e-6, abs=1e-6), settings
-        assert area == pytest.approx(expected["area"], rel=1e-6, abs=1e-9), settings
+        assert math.degrees(curvature) == pytest.approx(expected["curvature"], rel=1e-5, abs=1e-5), settings
+        assert math.degrees(whole) == pytest.approx(expected["whole"], rel=1e-5, abs=1e-5), settings
+        assert area == pytest.approx(expected["area"], rel=1e-5, abs=1e-7), settings
 
 
 def test_quadrature(blank: Watched) -> None:
