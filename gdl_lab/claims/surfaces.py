@@ -250,12 +250,13 @@ def even(name: str, n: int) -> Tensor:
 
 
 def stencil(
-    name: str, seed: int, *, n: int = 12, radial: int = 6, rays: int = 24, dtype: torch.dtype = torch.float64
-) -> Stencil:
-    """Discs of radius 0.5 around random points of one of the surfaces."""
+    name: str, seed: int, *, n: int = 12, radius: float = 0.5, radial: int = 6, rays: int = 24,
+    dtype: torch.dtype = torch.float64,
+) -> Stencil:  # fmt: skip
+    """Discs around random points of one of the surfaces."""
     known = SURFACES[name]
     x = known.surface.project(known.points(n, runtime.generator("points", seed)).to(dtype))
-    return Stencil(known.surface, x, radial=radial, rays=rays)
+    return Stencil(known.surface, x, radius=radius, radial=radial, rays=rays)
 
 
 def multiplier(degree: int, spins: tuple[int, int], radius: float) -> float:

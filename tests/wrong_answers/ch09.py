@@ -23,7 +23,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
     ],
     "latitude": [
         (f"{_LATITUDE}    return R**2 * 2 * math.pi * (1 - math.cos(theta))", "That is the area"),
-        (f"{_LATITUDE}    return 2 * math.pi * math.cos(theta)", "The other way round"),
+        (f"{_LATITUDE}    return 2 * math.pi * math.cos(theta)", "And against its own start"),
         (f"{_LATITUDE}    return math.degrees(2 * math.pi * (1 - math.cos(theta)))", "In degrees"),
         (f"{_LATITUDE}    return (1 - math.cos(theta)) / 2", "a share of the sphere"),
     ],
