@@ -91,9 +91,11 @@ claims.ch09.frames_must_break()
 # :label: def-bundle
 # All right-handed frames at all points $x$ of an oriented surface form the **frame bundle** $P$. The group
 # $G=\mathrm{SO}(2)$ acts from the right: $p\triangleleft g$ is the frame $p$ turned by the angle $g$, at the same point, and
-# there is exactly one $g$ from one frame at $x$ to another. A bundle with such an action is a **principal bundle**. A
-# **field of spin** $n$ has values in $V=\mathbb C$, on which $g\triangleright v=\rho(g)v=e^{ing}v$; numbers have spin 0,
-# arrows, as $v^1+iv^2$, spin 1. A value is neither a frame nor a coefficient but a pair of both, up to
+# there is exactly one $g$ from one frame at $x$ to another. A bundle with such an action, smooth and locally a product
+# $U\times G$, is a **principal bundle**. A **gauge** chooses a frame at each point: a section of $P$, smooth on a piece of the
+# surface and rarely on all of it. A **field of spin** $n$ has values in $V=\mathbb C$, on which
+# $g\triangleright v=\rho(g)v=e^{ing}v$; numbers have spin 0, arrows, as $v^1+iv^2$, spin 1. Its value at $x$ is neither a frame
+# nor a coefficient but a pair of both, up to
 #
 # $$
 # (p,v)\sim(p\triangleleft g,\;g^{-1}\triangleright v).
@@ -301,16 +303,15 @@ KernelConstraint()
 #
 # :::{prf:theorem} All kernels
 # :label: thm-kernels
-# At radius $r$, the solutions of {eq}`eq-constraint` from complex fields of spin $n$ to spin $m$ are
-# $\kappa=R(r)e^{i(m-n)\theta}$ with $R(r)\in\mathbb C$. Between real fields,
-# $c\mapsto we^{i(m-n)\theta}c+ue^{i(m+n)\theta}\bar c$: four real numbers, two if one spin is zero, one if both are. (At
-# $X=0$ there is no $\theta$: there a kernel with a frequency vanishes.)
+# At $x$ and radius $r$, the linear solutions of {eq}`eq-constraint` from complex fields of spin $n\ge0$ to spin $m\ge0$ are
+# $\kappa=R(r)e^{i(m-n)\theta}$ with $R(r)\in\mathbb C$. Between real fields they are
+# $c\mapsto we^{i(m-n)\theta}c+ue^{i(m+n)\theta}\bar c$, four real numbers; if $n=0$, $\bar c=c$ and there is no $u$, if $m=0$, the
+# result is real and $u=\bar w$: two numbers, and one if both are. (At $X=0$ a kernel with a frequency vanishes.)
 # :::
 #
 # :::{prf:proof}
-# By {eq}`eq-constraint`, $\kappa(r,\theta)=e^{i(m-n)\theta}\kappa(r,0)$: the value on one ray decides. The same holds for
-# real fields, whose values $\kappa(r,0)$ are real matrices; these are $c\mapsto wc+u\bar c$, and turning $\bar c$ costs
-# $e^{+in\theta}$.
+# By {eq}`eq-constraint`, $\kappa(r,\theta)=e^{i(m-n)\theta}\kappa(r,0)$: the value on one ray decides, and any value will do. For
+# real fields it is a real matrix; those of two rows and columns are $c\mapsto wc+u\bar c$, and turning $\bar c$ costs $e^{+in\theta}$.
 # :::
 #
 # As in chapter 07 we also ask the machine. It knows of no theorem: a kernel is unknown on 17 rays, the constraint is linear,
@@ -337,7 +338,7 @@ claims.ch09.all_kernels()
 # There are two kinds of frames. Those of the **input**, at every sampled point, are divided out by transport, to the last
 # digit and at any resolution. That of the **output** enters by the rays: turned by less than one ray, it needs points
 # between them. So rays decide how well frames are forgotten and, once there are enough of them, radii how good the integral
-# is. (Any rule of carrying would forget frames; that ours is parallel transport, Funk and Hecke say and the holonomy.) On the
+# is. (Any rule of carrying would forget frames; that ours is parallel transport was measured above.) On the
 # sphere the same layer commutes with all of $\mathrm{SO}(3)$, chapter 08's symmetry, for which nothing was done but to take
 # the same $R(r)$ at every point; on other surfaces with what turns they have. Mirrors exchange right- and left-handed frames.
 

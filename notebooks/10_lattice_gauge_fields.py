@@ -480,8 +480,8 @@ claims.ch10.chern_numbers_are_degrees()
 
 # %% [markdown]
 # Can a network learn what it is not told? Links of random two-band models on 8×8 momenta, and their Chern numbers: for a
-# function of the plaquettes, summed, and odd under $U\to\bar U$ as charges are, with 129 weights; for a CNN on the links; and for the same CNN in a gauge that makes the
-# first component of $u$ positive. In that gauge links are smooth, except where this component vanishes: a phase that is
+# function of the plaquettes, summed, and odd under $U\to\bar U$ as charges are, with 129 weights; for a CNN on the links; and
+# for the same CNN in a gauge that makes the first component of $u$ positive. In that gauge links are smooth, except where this component vanishes: a phase that is
 # smooth on the whole torus exists only if the Chern number is zero.
 
 # %%
@@ -495,8 +495,8 @@ if run.profile != "smoke":
 
 # %% [markdown]
 # The equivariant network gets *better* on larger grids: it has found the angle of a plaquette, and so it errs where the grid
-# does. The numbers asked for are those of 24×24; {eq}`eq-charge` itself, on coarser grids, has 93 % of them at 8×8, 96 % at
-# 12×12 and 99 % at 16×16. In random gauges the CNN says zero, the commonest number. In the fixed gauge it learns something of
+# does. The numbers asked for are those of 24×24; {eq}`eq-charge` itself, on coarser grids, does not have all of them
+# (last line). In random gauges the CNN says zero, the commonest number. In the fixed gauge it learns something of
 # 8×8 and loses much of it on 24×24. (Huang et al. go further: many bands, matrices for phases, and networks that have seen
 # bands of number zero alone.)
 #

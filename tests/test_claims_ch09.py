@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gdl_lab import runtime
-from gdl_lab.bundles import GaugeConv, NormGate, Sphere, Stencil, Surface, act, turn, vector
+from gdl_lab.bundles import Exp, GaugeConv, NormGate, Sphere, Stencil, Surface, act, turn, vector
 from gdl_lab.claims import ch09, strips, surfaces
 from gdl_lab.claims.surfaces import SURFACES
 from tests.known_surfaces import SURFACES as KNOWN
@@ -132,6 +132,24 @@ def test_a_curvature_of_the_wrong_sign_is_noticed(monkeypatch: pytest.MonkeyPatc
     right = Surface.curvature
     monkeypatch.setattr(Surface, "curvature", lambda self, x: right(self, x).abs())
     assert not ch09.gauss_bonnet.outcome().holds
+
+
+def test_straight_lines_and_another_way_of_carrying_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    bent, carried = Surface._rates, Surface.exp
+
+    def straight(self: Surface, x: Tensor, v: Tensor, J: Tensor, J_dot: Tensor) -> tuple[Tensor, ...]:
+        velocity, _, *rest = bent(self, x, v, J, J_dot)
+        return velocity, torch.zeros_like(v), *rest
+
+    def turning(self: Surface, x: Tensor, X: Tensor, *given: Any, **more: Any) -> Exp:
+        there = carried(self, x, X, *given, **more)
+        return there._replace(frame=turn(there.frame, 3 * X.square().sum(-1)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Surface, "_rates", straight)
+        assert not ch09.geodesics_keep_their_energy.outcome().holds
+    monkeypatch.setattr(Surface, "exp", turning)
+    assert not ch09.geodesics_keep_their_energy.outcome().holds
 
 
 def test_fewer_steps_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,7 +223,7 @@ def test_a_fixed_gauge_has_the_same_plaquettes() -> None:
 def test_a_little_learning_fills_the_tables() -> None:
     loops, chern = fields.loop_scores.__wrapped__(16, 2), fields.chern_scores.__wrapped__(32, 2)
     assert {(one.network, one.size) for one in loops} == {(n, s) for n in ("L-CNN", "CNN") for s in (8, 12, 16)}
-    names = ("plaquettes", "CNN", "CNN, fixed gauge")
+    names = ("plaquettes", "CNN", "CNN, fixed gauge", "no network: the charge")
     assert {(one.network, one.size) for one in chern} == {(n, s) for n in names for s in (8, 12, 16, 24)}
     assert not ch10.loops_are_learned.outcome(scores=loops).holds
     assert not ch10.chern_transfers.outcome(scores=chern).holds

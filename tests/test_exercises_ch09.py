@@ -34,7 +34,7 @@ def slipping(v: Tensor, x: Tensor, y: Tensor) -> Tensor:
         (ch09.change, lambda v, n, a: v * phase(-a) if n == 2 else v * phase(-n * a), "spin 2 turns 2 times as far"),
         (ch09.change, lambda v, n, a: v * phase(-n * a) * 2, "Not yet, for spin 1"),
         (ch09.step, lambda v, x, y: v @ y, "An arrow is a vector"),
-        (ch09.step, lambda v, x, y: v - 2 * (v @ y) * y, "That is a reflection"),
+        (ch09.step, lambda v, x, y: v - 2 * (v @ y) * y, "it does not take x to y"),
         (ch09.step, lambda v, x, y: v + y, "not tangent at y"),
         (ch09.step, slipping, "The length changes"),
         (ch09.step, twisted, "turned about the normal"),

@@ -24,9 +24,8 @@ __all__ = [
     "two_plaquettes_make_a_loop",
 ]  # fmt: skip
 
-LATTICE = "lattice-gauge-theory"
+LATTICE, SIZE = "lattice-gauge-theory", 8
 BETAS = (1.0, 2.0, 3.0)
-SIZE = 8
 
 
 def _largest(t: Tensor) -> float:
@@ -146,14 +145,16 @@ def chains_meet_the_exact_plaquette(*, betas: Sequence[float] = BETAS) -> dict[s
 def heat_bath_meets_the_exact_plaquette() -> dict[str, float]:
     """⟨Re tr P/N⟩ of the heat bath for U(1), SU(2) and SU(3) in two dimensions: the largest deviation, standard errors.
 
-    From integrals over the angles of one plaquette, which on 8×8 sites is as good as free.
+    From integrals over the angles of one plaquette, which on 8×8 sites is as good as free. ``at_1_1_beta`` as for HMC.
     """
-    exact = {
-        ("U(1)", 2.0): fields.cosine(2.0, SIZE**2), ("SU(2)", 2.0): fields.su2_plaquette(2.0),
-        ("SU(3)", 5.0): fields.su3_plaquette(5.0),
+    exact: dict[str, tuple[float, Callable[[float], float]]] = {
+        "U(1)": (2.0, lambda beta: fields.cosine(beta, SIZE**2)), "SU(2)": (2.0, fields.su2_plaquette),
+        "SU(3)": (5.0, fields.su3_plaquette),
     }  # fmt: skip
-    off = {case[0]: _sigmas(lattice.blocked(fields.sweeps(*case), 4), wanted) for case, wanted in exact.items()}
-    return {"value": max(off.values()), **off}
+    measured = {group: lattice.blocked(fields.sweeps(group, beta), 4) for group, (beta, _) in exact.items()}
+    off, other = ({g: _sigmas(measured[g], f(k * beta)) for g, (beta, f) in exact.items()} for k in (1, 1.1))
+    noticed = min(other.values())
+    return {"value": max(off.values()) if noticed > 3 else math.inf, **off, "at_1_1_beta": noticed}
 
 
 @claim("lattice.topology_freezes", talk=LATTICE, bound=at_most(0.05))
@@ -390,8 +391,7 @@ def chern_numbers_are_degrees() -> dict[str, float | str]:
 def chern_transfers(*, scores: Sequence[Score] | None = None) -> dict[str, float]:
     """A function of plaquettes trained on 8×8 momenta names Chern numbers on 12×12 to 24×24: the smallest share.
 
-    ``at_8`` is its share on new models of the training's size, ``CNN`` and ``CNN_fixed_gauge`` those of an ordinary
-    network on 24×24, in random gauges and in one that is fixed by the states.
+    ``at_8`` is its share on new models of the training's size, ``CNN`` and ``CNN_fixed_gauge`` are those on 24×24.
     """
     scores = scores or fields.chern_scores()
     ours = _of(scores, "plaquettes")

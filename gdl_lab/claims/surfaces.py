@@ -31,10 +31,11 @@ from gdl_lab.bundles import (
 from gdl_lab.bundles.kernels import Field
 
 __all__ = [
-    "SURFACES", "TAU", "PointNetwork", "Specimen", "about", "angles", "area_of_a_square", "coarseness", "curvature",
-    "distance_to_the_integral", "even", "field", "kernel", "kernels_by_characters", "latitude", "layer", "loop",
-    "loops", "missed", "multiplier", "normal", "of_torus", "on_rays", "on_tangents", "one_ring", "pointwise",
-    "residual", "rotation", "scattered", "stencil", "turns_around", "turns_below", "zonal",
+    "SURFACES", "TAU", "PointNetwork", "Specimen", "about", "angles", "area_of_a_square", "carried_apart",
+    "coarseness", "curvature", "distance_to_the_integral", "even", "field", "kernel", "kernels_by_characters",
+    "latitude", "layer", "loop", "loops", "missed", "multiplier", "normal", "of_torus", "on_each", "on_rays",
+    "on_tangents", "one_ring", "pointwise", "residual", "rotation", "scattered", "stencil", "turns_around",
+    "turns_below", "zonal",
 ]  # fmt: skip
 
 TAU = 2 * math.pi
@@ -109,12 +110,26 @@ SURFACES = {
 }
 
 
+def on_each(measure: Callable[[str, int], float]) -> tuple[dict[str, float], int]:
+    """What is measured on each surface, ``measure(name, seed)``, and the fresh seed."""
+    seed = runtime.fresh_seed()
+    return {name.replace(" ", "_"): measure(name, seed) for name in SURFACES}, seed
+
+
 def curvature(surface: Surface, x: Tensor) -> Tensor:
     """Gauss's K as ∇Fᵀ adj(H) ∇F / abs(∇F)⁴, from second derivatives by `torch.func`, without frames."""
     g = torch.func.vmap(torch.func.grad(surface.F))(x)
     H = torch.func.vmap(torch.func.hessian(surface.F))(x)
     adjoint = torch.stack([torch.linalg.cross(H[:, (i + 1) % 3], H[:, (i + 2) % 3]) for i in range(3)], 1)
     return torch.einsum("ni,nij,nj->n", g, adjoint, g) / g.square().sum(-1) ** 2
+
+
+def carried_apart(surface: Surface, x: Tensor, X: Tensor) -> float:
+    """How far the frame that `exp` carries is from one that is turned from normal to normal, in 400 steps."""
+    frame = surface.frame(x)[0]
+    path = surface.project(surface.geodesic(x, X, steps=400)[0][:, 0])
+    there = torch.stack([surface.transport(path, e)[-1] for e in frame])
+    return float((surface.exp(x, X, frame[None], steps=40).frame[0] - there).abs().max())
 
 
 def area_of_a_square(surface: Surface, x: Tensor, X: Tensor, h: float = 1e-4) -> Tensor:
@@ -365,7 +380,7 @@ def coarseness(conv: GaugeConv, discs: Stencil, section: Section) -> float:
 def distance_to_the_integral(n: int, seed: int, *, at_random: bool = False) -> float:
     """How far the layer on n points of the sphere is from the integral, relative, for a random field: root mean square.
 
-    The integral commutes with rotations, so that this is by how much the layer on points does not.
+    The integral commutes with rotations, so that the layer on points fails to by at most twice this.
     """
     if at_random:
         points = scattered(Sphere(), n, seed)

@@ -78,7 +78,11 @@ def step(f: Any) -> None:
         "A projection with its length mended. Only the part along the way was too short, so the arrow is turned too.",
     )
     expect(
-        not close(given, v - (v @ y) / (1 - x @ y) * (y - x)) and not close(given, v - 2 * (v @ y) * y),
+        not close(given, v - 2 * (v @ y) * y),
+        "A reflection in the plane across y: it does not take x to y, and the result is not tangent there.",
+    )
+    expect(
+        not close(given, v - (v @ y) / (1 - x @ y) * (y - x)),
         "That is a reflection: arrows along the way come out backwards. Which rotation takes x to y?",
     )
     expect(abs(float(given @ y)) < 1e-6, "The result is not tangent at y: its product with y should be zero.")
