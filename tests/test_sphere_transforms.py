@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gdl_lab.sphere import S2FFT, SO3FFT, block, rotate, s2, so3, spectrum_size
+from gdl_lab.sphere import S2FFT, SO3FFT, block, desks, rotate, s2, so3, spectrum_size
 from gdl_lab.sphere import grid as shared
 from tests.group_integrals import float64, harmonics, rotations, wigner
 
@@ -245,35 +245,42 @@ def test_layout_and_blocks_do_not_matter(fft: FFT, rng: torch.Generator, monkeyp
         assert (fft.analysis(signal) - F).abs().max() < 1e-13
 
 
-def test_transforms_at_the_same_time_do_not_disturb_each_other(rng: torch.Generator) -> None:
-    fft = SO3FFT(6, 1.25, 5)
+@each_kind
+def test_transforms_at_the_same_time_do_not_disturb_each_other(fft: FFT, rng: torch.Generator) -> None:
     spectra = [spectrum(fft, 3, rng=rng) for _ in range(40)]
     signals = [fft.synthesis(F) for F in spectra]
     with ThreadPoolExecutor(8) as threads:
         for F, signal, again in zip(spectra, signals, threads.map(fft.synthesis, spectra), strict=True):
             assert (again - signal).abs().max() < 1e-14
             assert (fft.analysis(signal) - F).abs().max() < 1e-13
-    # nor two in one thread, block by block
+
+
+def test_two_syntheses_in_one_thread_do_not_disturb_each_other(rng: torch.Generator) -> None:
+    fft = SO3FFT(6, 1.25, 5)
+    spectra = [spectrum(fft, 3, rng=rng) for _ in range(2)]
+    signals = [fft.synthesis(F) for F in spectra]
     plan = fft._plan(spectra[0])
     for first, second in zip(plan.parts(spectra[0], False), plan.parts(spectra[1], False), strict=True):
         for parts, signal in ((first, signals[0]), (second, signals[1])):
             assert (parts[0] + parts[1] - signal[: len(parts[0])]).abs().max() < 1e-13
 
 
-def test_the_memory_of_a_transform_is_kept_within_bounds(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    fft = SO3FFT(5, 1.25)
-    plan = fft._plan(spectrum(fft, rng=rng))
-    plan._desks.clear()
-    for batch in range(1, 2 * so3.BATCHES):
+@each_kind
+def test_the_memory_of_a_transform_is_kept_within_bounds(
+    fft: FFT, rng: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = fft._plan(spectrum(fft, rng=rng)).desks.kept
+    kept.clear()
+    for batch in range(1, 2 * desks.BATCHES):
         F = spectrum(fft, batch, rng=rng)
         for _ in range(3):
             assert (fft.analysis(fft.synthesis(F)) - F).abs().max() < 1e-13
-        assert len(plan._desks) <= so3.BATCHES
-        assert all(len(desks) == 1 for desks in plan._desks.values())
-    plan._desks.clear()
-    monkeypatch.setattr(so3, "KEPT", 1)
+        assert 0 < len(kept) <= desks.BATCHES
+        assert all(len(free) == 1 for free in kept.values())
+    kept.clear()
+    monkeypatch.setattr(desks, "KEPT", 1)
     assert (fft.analysis(fft.synthesis(F)) - F).abs().max() < 1e-13
-    assert not plan._desks
+    assert not kept
 
 
 @each_kind

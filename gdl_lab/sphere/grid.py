@@ -20,7 +20,6 @@ __all__ = [
     "check_oversample",
     "circle",
     "grid_shape",
-    "mirror",
     "mirrored",
     "nodes",
     "waves",
@@ -59,11 +58,6 @@ def mirrored(n_beta: int, row: int) -> list[tuple[slice, slice]]:
     north, step = n_beta // 2, max(1, BLOCK // max(1, 2 * row))
     blocks = [(i, min(i + step, north)) for i in range(0, north, step)]
     return [(slice(i, j), slice(n_beta - j, n_beta - i)) for i, j in blocks]
-
-
-def mirror(x: Tensor) -> Tensor:
-    """x with its first axis turned round, β ↦ π − β."""
-    return x if len(x) == 1 else x.flip(0)
 
 
 def bands(bandlimit: int, count: int) -> list[tuple[int, int]]:

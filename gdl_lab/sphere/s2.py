@@ -8,7 +8,7 @@ gains (−1)^m, and half the circle is enough. Each fold is a pass over the sign
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gdl_lab.sphere.grid import bands, check_finite, circle, mirror, mirrored, waves
+from gdl_lab.sphere.desks import Blocks, Desks
+from gdl_lab.sphere.grid import bands, check_finite, circle, mirrored, waves
 from gdl_lab.sphere.quadrature import gauss_legendre
 from gdl_lab.sphere.transform import Transform
 from gdl_lab.sphere.wigner import wigner_d
@@ -73,13 +74,13 @@ class S2FFT(Transform):
 
 
 class Band(NamedTuple):
-    """The table (m, l, β) of some m of parity e, for l+m of parity q; places of its m and of its rows of degrees."""
+    """The tables (m, l, β) of some m of parity e, for l+m of parity q; places of its m and of its rows of degrees."""
 
     e: int
     q: int
     m: slice
     rows: slice
-    table: dict[bool, Tensor]  # with and without quadrature weights
+    tables: dict[bool, Tensor]  # with and without quadrature weights
 
 
 class S2Plan:
@@ -121,63 +122,94 @@ class S2Plan:
         back = np.zeros(start, dtype=np.int64)
         back[rows] = np.arange(L * L)
         self.rows, self.back = torch.from_numpy(rows).to(device), torch.from_numpy(back).to(device)
+        self.desks = Desks(partial(S2Desk, self))
 
     def analyse(self, signal: Tensor, weighted: bool) -> Tensor:
         """DᵀW or Dᵀ of a signal (*shape, batch)."""
-        n_alpha, batch = self.shape[1], signal.shape[-1]
-        modes, blocks = self._modes(signal), self._blocks(batch)
-        for here, there in blocks:
-            north, south = signal[here], mirror(signal[there])
-            parts = signal.new_empty(len(north), 2, 2, n_alpha // 2, batch)  # β, parity of l+m, half turn, α
-            torch.add(north, south, out=parts[:, 0].view_as(north))
-            torch.sub(north, south, out=parts[:, 1].view_as(north))
-            turned = torch.add(parts[:, :, 0], parts[:, :, 1]), torch.sub(parts[:, :, 0], parts[:, :, 1])
-            for e in (0, 1):
-                alpha = self.alpha[e].expand(2 * len(north), -1, -1)
-                torch.bmm(alpha, turned[e].flatten(0, 1), out=modes[e][here].view(*alpha.shape[:2], batch))
-        degrees = signal.new_empty(len(self.back), batch)
-        for e, q, m, rows, table in self.bands:
-            t = table[weighted]
-            torch.bmm(t, modes[e][:, q, m].transpose(0, 1), out=degrees[rows].view(*t.shape[:2], 2 * batch))
-        coeffs = degrees.index_select(0, self.rows)
+        with self.desks.free(signal, self._blocks(signal.shape[-1])) as desk:
+            for block in desk.blocks:
+                north = signal[block.here]
+                torch.index_select(signal[block.there], 0, block.mirror, out=block.south)
+                torch.add(north, block.south, out=block.even)
+                torch.sub(north, block.south, out=block.odd)
+                torch.add(*block.halves, out=block.turned[0])
+                torch.sub(*block.halves, out=block.turned[1])
+                for alpha, signals, modes in block.products:
+                    torch.bmm(alpha, signals, out=modes)
+            for tables, modes, degrees in desk.in_beta:
+                torch.bmm(tables[weighted], modes, out=degrees)
+            coeffs = desk.degrees.index_select(0, self.rows)
         if weighted:
             check_finite(coeffs[0])
         return coeffs
 
     def synthesise(self, coeffs: Tensor, weighted: bool) -> Tensor:
         """WD or D of a spectrum (size, batch)."""
-        n_alpha, batch = self.shape[1], coeffs.shape[-1]
-        degrees, modes = coeffs.index_select(0, self.back), self._modes(coeffs)
-        for e, q, m, rows, table in self.bands:
-            t = table[weighted]
-            column = torch.bmm(t.mT, degrees[rows].view(*t.shape[:2], 2 * batch))
-            modes[e][:, q, m] = column.transpose(0, 1)
-        signal = coeffs.new_empty(*self.shape, batch)
-        for here, there in self._blocks(batch):
-            b = here.stop - here.start
-            even, odd = (
-                torch.bmm(alpha.mT.expand(2 * b, -1, -1), waves[here].view(2 * b, len(alpha), batch)).unflatten(
-                    0, (b, 2)
-                )
-                for alpha, waves in zip(self.alpha, modes, strict=True)
-            )
-            parts = coeffs.new_empty(b, 2, 2, n_alpha // 2, batch)
-            torch.add(even, odd, out=parts[:, :, 0])
-            torch.sub(even, odd, out=parts[:, :, 1])
-            parts = parts.view(b, 2, n_alpha, batch)
-            torch.add(parts[:, 0], parts[:, 1], out=signal[here])
-            signal[there] = mirror(parts[:, 0] - parts[:, 1])
+        signal = coeffs.new_empty(*self.shape, coeffs.shape[-1])
+        with self.desks.free(coeffs, self._blocks(coeffs.shape[-1])) as desk:
+            torch.index_select(coeffs, 0, self.back, out=desk.degrees)
+            for tables, modes, degrees in desk.in_beta:
+                modes.copy_(torch.bmm(tables[weighted].mT, degrees))
+            for block in desk.blocks:
+                for alpha, signals, modes in block.products:
+                    torch.bmm(alpha.mT, modes, out=signals)
+                torch.add(*block.turned, out=block.halves[0])
+                torch.sub(*block.turned, out=block.halves[1])
+                torch.add(block.even, block.odd, out=signal[block.here])
+                torch.sub(block.even, block.odd, out=block.south)
+                torch.index_select(block.south, 0, block.mirror, out=signal[block.there])
         if not weighted:
             check_finite(signal[0, 0])
         return signal
 
-    def _modes(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Room for the waves in α, m even and m odd: (β, parity of l+m, m, (s, batch))."""
-        even, odd = (like.new_empty(self.north, 2, len(alpha) // 2, 2 * like.shape[-1]) for alpha in self.alpha)
-        return even, odd
-
-    def _blocks(self, batch: int) -> list[tuple[slice, slice]]:
+    def _blocks(self, batch: int) -> Blocks:
         return mirrored(self.shape[0], self.shape[1] * batch)
+
+
+class Block(NamedTuple):
+    """The signal at some northern nodes and their mirror images on its way through folds and waves."""
+
+    here: slice
+    there: slice
+    mirror: Tensor  # places of the southern nodes from north to south
+    south: Tensor  # (b, α, batch)
+    even: Tensor  # the parts under β ↦ π − β, alike
+    odd: Tensor
+    halves: tuple[Tensor, Tensor]  # both parts on half the circle, and on the other: (b, part, α, batch)
+    turned: tuple[Tensor, Tensor]  # their sum and their difference, alike
+    products: list[tuple[Tensor, Tensor, Tensor]]  # waves in α, one of ``turned``, its modes
+
+
+class S2Desk:
+    """Room for the stages of a transform of a batch, and the factors of its products."""
+
+    def __init__(self, plan: S2Plan, batch: int, blocks: Blocks) -> None:
+        n_alpha = plan.shape[1]
+        step = blocks[0][0].stop
+        empty = plan.alpha[0].new_empty
+        # waves of even and of odd m: (β, parity of l+m, m, (s, batch))
+        modes = [empty(plan.north, 2, len(alpha) // 2, 2 * batch) for alpha in plan.alpha]
+        parts = empty(step, 2, 2, n_alpha // 2, batch)  # β, part, half of the circle, α
+        turned = empty(2, step, 2, n_alpha // 2, batch)
+        south = empty(step, n_alpha, batch)
+        self.degrees = empty(len(plan.back), batch)
+        self.bytes = sum(a.nbytes for a in (*modes, parts, turned, south, self.degrees))
+
+        self.blocks: list[Block] = []
+        for here, there in blocks:
+            b = here.stop - here.start
+            places = torch.arange(b - 1, -1, -1, device=south.device)
+            even, odd = parts[:b].view(b, 2, n_alpha, batch).unbind(1)
+            products = [
+                (alpha.expand(2 * b, -1, -1), signals[:b].flatten(0, 1), waves[here].view(2 * b, len(alpha), batch))
+                for alpha, signals, waves in zip(plan.alpha, turned, modes, strict=True)
+            ]
+            halves, folded = (parts[:b, :, 0], parts[:b, :, 1]), (turned[0, :b], turned[1, :b])
+            self.blocks.append(Block(here, there, places, south[:b], even, odd, halves, folded, products))
+        self.in_beta = [
+            (tables, modes[e][:, q, m].transpose(0, 1), self.degrees[rows].view(*tables[True].shape[:2], 2 * batch))
+            for e, q, m, rows, tables in plan.bands
+        ]
 
 
 @lru_cache(maxsize=64)

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,15 +26,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gdl_lab.sphere.desks import Blocks, Desks
 from gdl_lab.sphere.grid import bands, check_finite, circle, mirrored, waves
 from gdl_lab.sphere.quadrature import gauss_legendre
 from gdl_lab.sphere.transform import Transform
 from gdl_lab.sphere.wigner import wigner_d
 
 __all__ = ["SO3FFT", "SO3Plan", "plan"]
-
-KEPT = 2**26  # bytes: a larger desk is not kept for the next transform
-BATCHES = 4  # sizes of the batch for which a plan keeps desks
 
 
 class SO3FFT(Transform):
@@ -140,7 +137,7 @@ class SO3Plan:
         back = np.zeros(start, dtype=np.int64)
         back[rows] = np.arange(len(rows))
         self.rows, self.back = torch.from_numpy(rows).to(device), torch.from_numpy(back).to(device)
-        self._desks: dict[tuple[int, int], list[Desk]] = {}
+        self.desks = Desks(partial(SO3Desk, self))
         self.signs = tensor(np.where((parity == 1) & ((m < 0) != (n < 0)), -1, 1)).unsqueeze(1)
 
     def analyse(self, signal: Tensor, weighted: bool) -> Tensor:
@@ -169,7 +166,7 @@ class SO3Plan:
 
         The next block is written to the same place.
         """
-        with self._desk(coeffs) as desk:
+        with self.desks.free(coeffs, self._blocks(coeffs.shape[-1])) as desk:
             torch.index_select(coeffs * self.signs, 0, self.back, out=desk.degrees)
             for table, modes, degrees in desk.in_beta:
                 modes.copy_(torch.bmm(table.mT, degrees, out=desk.column[: len(table)]))
@@ -183,7 +180,7 @@ class SO3Plan:
         self, blocks: Iterable[tuple[Iterable[Tensor], Iterable[Tensor]]], weighted: bool, like: Tensor
     ) -> Tensor:
         """The spectrum of a signal that comes in blocks of northern nodes and their mirror images."""
-        with self._desk(like) as desk:
+        with self.desks.free(like, self._blocks(like.shape[-1])) as desk:
             for block, hemispheres in zip(desk.blocks, blocks, strict=True):
                 for even, odd, north, south in zip(block.even, block.odd, *hemispheres, strict=True):
                     torch.add(north, south, out=even)
@@ -195,28 +192,9 @@ class SO3Plan:
                 torch.bmm(table, modes, out=degrees)
             return desk.degrees.index_select(0, self.rows).mul_(self.signs)
 
-    def _blocks(self, batch: int) -> list[tuple[slice, slice]]:
+    def _blocks(self, batch: int) -> Blocks:
         n_beta, n_alpha, n_gamma = self.shape
         return mirrored(n_beta, n_alpha * n_gamma * batch)
-
-    @contextmanager
-    def _desk(self, like: Tensor) -> Iterator[Desk]:
-        """A desk for the batch of ``like`` at which nobody else works, in this thread or another."""
-        blocks = self._blocks(like.shape[-1])
-        key = like.shape[-1], len(blocks)
-        try:
-            desk = self._desks[key].pop()
-        except (KeyError, IndexError):
-            with torch.inference_mode(False):  # or nobody could write there outside that mode
-                desk = Desk(self, like.shape[-1], blocks)
-        yield desk
-        # elsewhere than on the CPU PyTorch itself keeps freed memory, and knows which stream still works there
-        if like.device.type == "cpu" and desk.bytes <= KEPT:
-            if key not in self._desks and len(self._desks) >= BATCHES:
-                self._desks.clear()
-            free = self._desks.setdefault(key, [])
-            if len(free) < 2:  # an activation works at two of one plan
-                free.append(desk)
 
 
 class Block(NamedTuple):
@@ -227,14 +205,10 @@ class Block(NamedTuple):
     products: list[tuple[dict[bool, Tensor], Tensor, Tensor, Tensor, Tensor]]  # alpha, modes, half, gamma, signal
 
 
-class Desk:
-    """Room for what one transform of a batch writes down on its way, and the factors of its products.
+class SO3Desk:
+    """Room for the stages of a transform of a batch, and the factors of its products."""
 
-    It serves one transform after the other: a processor pays for a fresh page of memory, and at small bandlimits for a
-    view, about as much as for the arithmetic done there.
-    """
-
-    def __init__(self, plan: SO3Plan, batch: int, blocks: list[tuple[slice, slice]]) -> None:
+    def __init__(self, plan: SO3Plan, batch: int, blocks: Blocks) -> None:
         (n_beta, n_alpha, n_gamma), L, N = plan.shape, plan.bandlimit, plan.orders
         step = blocks[0][0].stop
         empty = plan.signs.new_empty
