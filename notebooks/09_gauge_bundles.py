@@ -113,16 +113,19 @@ claims.ch09.arrows_stay()
 GaugeSlider()
 
 # %% [markdown]
-# **Try it.** (1) Turn the frames smoothly: what happens to the components of the arrow, what to the arrow? (2) Turn each at
-# random. Does the output of the convolution notice? (3) Forget the transport; then turn all frames by *one* angle. Why does
-# the broken layer hold? (4) Take numbers for input: what is there to carry? (5) Look at the sphere from below.
+# **Try it.** Φ, on the right, is a convolution, which we write below: it carries the arrows of a neighbourhood to one point,
+# by *transport*, and averages them there. (1) Turn the frames smoothly: what happens to the components of the arrow, what to
+# the arrow? (2) Turn each at random. Does the output notice? (3) Tick “forget the transport”, with frames at random and then
+# with all turned by *one* angle. Why does the broken layer hold? (4) Take numbers for input: what is there to carry? (5) Turn
+# the frames back and look from below, with the eye at −90°. Follow the dots of $e_1$ round the pole: can you comb them?
 #
 # ## Carrying an arrow
 #
-# To compare an arrow at $x$ with one at $y$ we have to carry it there; this is what a **connection** on $P$ is for. On a
-# surface in $\mathbb R^3$ there are two obvious ways from one tangent plane to the next: drop what sticks out and mend the
-# length, or take the shortest rotation of one normal to the other. We carry an arrow round a circle of latitude, in ever
-# shorter steps, and compare with $2\pi(1-\cos\theta)$.
+# To compare an arrow at $x$ with one at $y$ we have to carry it there, by **parallel transport**. A **connection** on $P$ is a
+# rule for this: it says how a frame moves along a curve without being turned. On a surface in $\mathbb R^3$ there are two
+# obvious ways from one tangent plane to the next: drop what sticks out and mend the length, or take the shortest rotation of
+# one normal to the other. We carry an arrow round a circle of latitude, in ever shorter steps, and compare with
+# $2\pi(1-\cos\theta)$.
 
 # %%
 def project(curve, v):
@@ -149,33 +152,34 @@ claims.ch09.transport_meets_the_solid_angle(carry=rotate)
 # %% [markdown]
 # :::{prf:theorem} Holonomy is curvature
 # :label: thm-holonomy
-# Round the border of a disc $D$, anticlockwise, parallel transport turns every arrow, up to full turns, by the angle
+# Round the border of a disc $D$, anticlockwise, parallel transport turns every arrow by the same angle, the **holonomy** of the
+# loop; up to full turns it is
 #
 # $$
 # \int_DK\,dA ,
 # $$ (eq-holonomy)
 #
-# with Gauss's curvature $K$. Over a closed oriented surface it adds up to $2\pi$ times Euler's number (Gauss and Bonnet).
+# with Gauss's curvature $K$. Over a closed oriented surface this adds up to $2\pi\chi$, with Euler's
+# characteristic $\chi$, 2 for a sphere and 0 for a torus (Gauss and Bonnet).
 # :::
 #
 # :::{prf:proof}
-# In a gauge on $D$ the connection is $\omega=e_2\cdot de_1$, and an arrow that is carried turns against the frame by
-# $-\int_{\partial D}\omega=-\int_Dd\omega$; Gauss's equation says $d\omega=-K\,dA$. On a closed surface the frame breaks at
-# some points. We cut out small discs round them; what is left over are the turns of the frame, counted
-# above for the sphere; that they always add up to Euler's number is the theorem of Poincaré and Hopf.
+# In a gauge on $D$ the connection is the rate at which the frame turns, $\omega=e_2\cdot de_1$, and an arrow that is carried
+# turns against the frame by $-\int_{\partial D}\omega=-\int_Dd\omega$; Gauss's equation says $d\omega=-K\,dA$. On a closed
+# surface the frame breaks at some points. We cut out small discs round them; what is left over are the turns of the frame,
+# counted above for the sphere; that they always add up to $\chi$ is the theorem of Poincaré and Hopf.
 # :::
 
 # %%
 scenes = {}
 for name, (surface, curve) in surfaces.loops().items():
     path = surface.transport(curve, surface.frame(curve)[0, 0])
-    size, turned = (0.3 if name == "octant" else 0.5), math.degrees(surface.holonomy(curve))
-    scenes[f"{name}: {turned:+.1f}°"] = Scene(
-        surface, {"carried": (curve[::6], size * path[::6])}, curves={"loop": curve},
+    size, some = (0.3 if name == "octant" else 0.5), [*range(0, len(curve) - 3, 6), -1]
+    scenes[f"{name}: {math.degrees(surface.holonomy(curve)):+.1f}°"] = Scene(
+        surface, {"carried": (curve[some], size * path[some])}, curves={"loop": curve},
         values=surface.curvature, eye=(1.2, 0.7, 1.1))
-display(figures.scenes(
-    scenes, caption="Arrows carried round; red is positive curvature, blue negative.",
-    alt="; ".join(scenes)))
+display(figures.scenes(scenes, alt="; ".join(scenes), caption="Arrows carried round; the first "
+                       "and the last are at one point. Red: positive curvature, blue: negative."))
 display(claims.ch09.octant_turns_by_a_right_angle())
 display(claims.ch09.holonomy_is_curvature(), claims.ch09.gauss_bonnet())
 
@@ -185,8 +189,8 @@ HolonomyLoop()
 # %% [markdown]
 # **Try it.** (1) Carry the arrow round the octant of the sphere, then of the ellipsoid. Why is it the same angle? (2) Shrink
 # a circle: how fast does the angle go? (3) On the torus, move the circle to the inside; then find a place where nothing is
-# left at the end, although the circle encloses curvature. (4) Go round the equator of the sphere, the latitude at size
-# 50. Half a sphere is enclosed: what does the arrow know of it?
+# left at the end, although the circle encloses curvature. (4) Choose the circle of latitude at 0°,
+# the equator, and carry all the way. Half a sphere is enclosed: what does the arrow know of it?
 #
 # (coordinate-independent-convolution)=
 # ## The convolution
@@ -204,8 +208,9 @@ HolonomyLoop()
 # $\kappa(x,k\triangleright X)=\eta(k^{-1})\,\kappa(x,X)\,\rho(k)$. Few concrete implementations of these concepts yet.
 # :::
 #
-# Three ingredients. **exp**: leave $x$ with velocity $X$, go straight for the time 1. A surface $\{F=0\}$ bends a straight
-# path along its normal only,
+# $E_\rho=P\times_\rho V$ holds the input, of spin $n$, where $\rho(k)=e^{ink}$; $E_\eta$ the output, of spin $m$, where
+# $\eta(k)=e^{imk}$. Three ingredients. **exp**: leave $x$ with velocity $X$, go straight for the time 1. A surface $\{F=0\}$
+# bends a straight path along its normal only,
 #
 # $$
 # \ddot x=-\frac{\dot x^{\mathsf T}H\dot x}{\lvert\nabla F\rvert^2}\,\nabla F,\qquad H=\partial^2F ,
@@ -278,7 +283,8 @@ claims.ch09.convolution_is_funk_and_hecke()
 # $$ (eq-constraint)
 #
 # A spoken talk can leave this to the context. A program has to decide. The table shows
-# which line our kernels solve. What decides is *its solutions*, below it: kernels that solve the other line notice the frame.
+# which line our kernels solve; they were built to. What decides is the claim below it: kernels that solve the *other* line
+# change the result by more than half of its size when the frame at $x$ turns.
 
 # %%
 kappa = surfaces.kernel(surfaces.layer(0, ins=[0], outs=[1]))    # on 64 rays, spin 0 → 1
@@ -289,7 +295,7 @@ def residual(rays, sign):                                        # κ(kX) agains
 lines = [[f"{rays * 360 / 64:g}°", residual(rays, 1), residual(rays, -1)]
          for rays in (0, 4, 8, 16, 32)]
 display(figures.table(
-    ["k", "components: κ(kX) − η(k) κ(X) ρ(k)⁻¹", "actively: κ(kX) − η(k)⁻¹ κ(X) ρ(k)"],
+    ["k", "frame turned: κ(kX) − η(k) κ(X) ρ(k)⁻¹", "X turned: κ(kX) − η(k)⁻¹ κ(X) ρ(k)"],
     lines, caption="Residuals of a kernel of the layer, relative."))
 claims.ch09.kernel_constraint()
 
@@ -298,20 +304,25 @@ KernelConstraint()
 
 # %% [markdown]
 # **Try it.** (1) From spin 0 to spin 1, turn $k$: both pictures agree. (2) Choose the talk's line with $X$ turned. At which
-# $k$ do they still agree? (3) Choose equal spins: why can the readings not be told apart? (4) Give the kernel the frequency $n-m$: which
-# reading passes now, and what does the convolution in the turned frame say?
+# $k$ do they still agree? (3) Choose equal spins and press $f=m-n$: why can the readings not be told apart? (4) Back from
+# spin 0 to spin 1, give the kernel $f=-1=n-m$: which reading passes now, and what does the convolution in the turned frame
+# say?
+#
+# Between **complex** fields $\kappa$ is a complex number. In **real** fields numbers are real and arrows pairs of real numbers,
+# and $\kappa$ may be any real matrix between them.
 #
 # :::{prf:theorem} All kernels
 # :label: thm-kernels
 # At $x$ and radius $r$, the linear solutions of {eq}`eq-constraint` from complex fields of spin $n\ge0$ to spin $m\ge0$ are
 # $\kappa=R(r)e^{i(m-n)\theta}$ with $R(r)\in\mathbb C$. Between real fields they are
-# $c\mapsto we^{i(m-n)\theta}c+ue^{i(m+n)\theta}\bar c$, four real numbers; if $n=0$, $\bar c=c$ and there is no $u$, if $m=0$, the
-# result is real and $u=\bar w$: two numbers, and one if both are. (At $X=0$ a kernel with a frequency vanishes.)
+# $c\mapsto we^{i(m-n)\theta}c+ue^{i(m+n)\theta}\bar c$, four real numbers; if $n=0$, $\bar c=c$ and there is no $u$, if $m=0$,
+# the result is real and $u=\bar w$: two numbers, and one if both are. (At $X=0$ a kernel with a frequency vanishes.)
 # :::
 #
 # :::{prf:proof}
-# By {eq}`eq-constraint`, $\kappa(r,\theta)=e^{i(m-n)\theta}\kappa(r,0)$: the value on one ray decides, and any value will do. For
-# real fields it is a real matrix; those of two rows and columns are $c\mapsto wc+u\bar c$, and turning $\bar c$ costs $e^{+in\theta}$.
+# By {eq}`eq-constraint`, $\kappa(r,\theta)=e^{i(m-n)\theta}\kappa(r,0)$: the value on one ray decides, and any value will do.
+# For real fields it is a real matrix; those of two rows and columns are $c\mapsto wc+u\bar c$, and turning $\bar c$ costs
+# $e^{+in\theta}$.
 # :::
 #
 # As in chapter 07 we also ask the machine. It knows of no theorem: a kernel is unknown on 17 rays, the constraint is linear,
@@ -382,13 +393,14 @@ figures.scenes(
 # %%
 counts = [100, 200, 400, 800]
 errors = {name: [surfaces.distance_to_the_integral(n, 1, at_random=bool(flag)) for n in counts]
-          for name, flag in (("to the integral, even points", 0), ("to the integral, random", 1))}
-errors["frames, random"] = [gauge_error(
+          for name, flag in (("half the bound, even points", 0), ("half the bound, random", 1))}
+errors["other frames, random"] = [gauge_error(
     surfaces.PointNetwork(1), surfaces.scattered(sphere, n, 1), section) for n in counts]
 display(figures.curves(
     {name: (counts, e) for name, e in errors.items()},
     log="xy", markers=True, xlabel="points on the sphere", ylabel="error, relative",
-    caption="A local symmetry is exact on any points; a global one is as good as the points.",
+    caption="A local symmetry is exact on any points. A global one is as good as the points: "
+    "it fails by at most twice the distance to the integral, which is drawn.",
     alt="; ".join(f"{k}: {e[0]:.2g} at 100, {e[-1]:.2g} at 800" for k, e in errors.items())))
 display(claims.ch09.points_see_no_frames(), claims.ch09.rotations_are_as_good_as_the_points())
 
@@ -443,9 +455,9 @@ if steps == 300:
     display(claims.ch09.moebius_digits(), claims.ch09.moebius_plain_network())
 
 # %% [markdown]
-# The equivariant networks' two columns are equal, not similar. In the middle all three make a few
-# dozen errors, too few to rank them by one training each. Trained on moved digits it has to learn every place, both
-# ways up, with a budget that the others spend on reading.
+# The two columns of “trivial” and of “regular” are equal, not similar. Trained in the middle, all three networks make some
+# twenty errors there, too few to rank them by one training each. Trained on moved digits, the plain network has to learn every
+# place, both ways up, with a budget that the others spend on reading.
 #
 # ## Finding the wind
 #

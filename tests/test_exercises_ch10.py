@@ -19,6 +19,10 @@ def angles_of(theta: Tensor) -> Tensor:
     return wrap(a + b.roll(-1, 1) - a.roll(-1, 2) - b)
 
 
+def plaquette(U: Tensor) -> Tensor:
+    return wilson_loop(U, 0, 1)[:, 0]
+
+
 def corner(U: Tensor) -> Tensor:
     """The loop that begins one site further: Ω of another x."""
     a, b = U.unbind(1)
@@ -38,12 +42,16 @@ def the_way_it_came(U: Tensor) -> Tensor:
         (ch10.loop, lambda U: wilson_loop(U, 0, 1)[:, 0], "That is a plaquette"),
         (ch10.loop, lambda U: wilson_loop(U, 0, 1, 2, 1), "expected the shape (3, 5, 4, 2, 2)"),
         (ch10.loop, lambda U: wilson_loop(U, 0, 1, 2, 1)[:, 0].real, "are complex"),
+        (ch10.loop, lambda U: plaquette(U) @ plaquette(U).roll(-1, 1), "carry the neighbour's plaquette"),
+        (ch10.loop, lambda U: plaquette(U).roll(-1, 1) @ plaquette(U), "carry the neighbour's plaquette"),
         (ch10.loop, corner, "from the wrong corner"),
         (ch10.loop, the_way_it_came, "along the links you came by"),
         (ch10.loop, lambda U: U[:, 0], "Not yet: write down where"),
         (ch10.line, lambda W, o: omega_ahead(o, 0) @ W @ omega_ahead(o, 2), "at the far one stands the inverse"),
         (ch10.line, lambda W, o: o @ W @ o.roll(2, 1).mH, "looks back"),
         (ch10.line, lambda W, o: o @ W, "And the far one?"),
+        (ch10.line, lambda W, o: o @ W @ o.roll(-2, 0).mH, "Axis 0 is the batch"),
+        (ch10.line, lambda W, o: o @ W @ o.roll(-2, 2).mH, "Axis 2 is direction 1"),
         (ch10.line, lambda W, o: W, "Which Ω cancel"),
         (ch10.line, lambda W, o: (o @ W).diagonal(dim1=-2, dim2=-1), "A matrix at every x"),
         (ch10.transport_back, lambda U, W: U @ W.roll(1, 1) @ U.mH, "another neighbour's link"),

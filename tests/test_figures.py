@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from gdl_lab import figures
@@ -166,11 +167,11 @@ def test_images_need_a_title_each() -> None:
             figures.images(pictures, [], **WORDS)
 
 
-@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("level", [-1.0, 0.0, 7.0, None])
-def test_a_plane_without_its_level_is_drawn_without_a_warning(level: float | None) -> None:
+def test_a_plane_without_its_level_is_drawn_without_a_warning(level: float | None, recwarn: Any) -> None:
     figures.plane(lambda p: p.norm(dim=1), level=level, resolution=20, **WORDS)
     figures.plane(lambda p: torch.zeros(len(p)), level=level, resolution=20, **WORDS)
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_a_plane_is_upright() -> None:
@@ -298,3 +299,13 @@ def test_a_row_with_too_few_or_too_many_cells_is_refused(row: list[int]) -> None
 
 def test_a_table_of_no_rows_is_its_header() -> None:
     assert repr(table(["a", "b"], [], caption="Nothing.")).splitlines()[0] == "Nothing."
+
+
+def test_whole_numbers_have_whole_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: drawn.append(self.axes[0]))
+    for y in (torch.tensor([0, 1, 0]), torch.tensor([0.0, 1.0, 0.0])):
+        _ = figures.curves({"Q": (torch.linspace(0, 1, 3), y)}, xlabel="x", ylabel="y", **WORDS).light
+    whole, other = ([tick % 1 for tick in ax.get_yticks()] for ax in (drawn[0], drawn[-1]))
+    assert not any(whole)
+    assert any(other)

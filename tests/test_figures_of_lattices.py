@@ -80,21 +80,10 @@ def test_histories_keep_their_numbers_apart_and_one_range(drawn: list[Figure]) -
     assert all(abs(h - np.rint(h)).max() < 0.3 for h in heights)
 
 
-def test_histograms_have_area_one_and_follow_their_weights(drawn: list[Figure]) -> None:
-    x = torch.linspace(-1, 1, 50)
-    values, w = torch.tensor([-0.5, 0.5, 0.5]), torch.tensor([2.0, 1.0, 1.0])
-    figures.histograms({"plain": values, "weighted": values}, (x, 0 * x + 0.5), xlabel="x", weights={"weighted": w},
-                       bins=2, **TEXT)  # fmt: skip
-    plain, weighted = (np.asarray(one.get_data().values) for one in drawn[0].axes[0].patches)
-    assert plain == pytest.approx([1 / 3, 2 / 3])
-    assert weighted == pytest.approx([0.5, 0.5])
-
-
 def test_pictures_are_drawn_for_light_and_dark_pages(theta: torch.Tensor) -> None:
     for picture in (
         figures.lattice({"one": theta}, **TEXT),
         figures.histories({"a": torch.zeros(4, 2)}, ylabel="Q", **TEXT),
-        figures.histograms({"a": theta}, (torch.linspace(-3, 3, 9), torch.ones(9) / 6), xlabel="x", **TEXT),
     ):
         assert picture.light != picture.dark
         assert picture.light[:4] == picture.dark[:4] == b"\x89PNG"
@@ -116,11 +105,6 @@ def test_angles_are_wrapped_to_the_half_open_interval() -> None:
         (lambda: figures.lattice({"a": torch.zeros(1, 2, 4, 4)}, **TEXT), "expected angles"),
         (lambda: figures.histories({"a": torch.zeros(4)}, ylabel="Q", **TEXT), "expected numbers"),
         (lambda: figures.histories({}, ylabel="Q", **TEXT), "no chains"),
-        (lambda: figures.histograms({}, ([0, 1], [1, 1]), xlabel="x", **TEXT), "at least one"),
-        (
-            lambda: figures.histograms({"a": [1.0]}, ([0, 1], [1, 1]), xlabel="x", weights={"a": [1, 2]}, **TEXT),
-            "weight for each number",
-        ),
     ],
 )
 def test_other_shapes_are_refused(wrong: Any, said: str) -> None:

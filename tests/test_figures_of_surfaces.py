@@ -7,10 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from gdl_lab import figures
 from gdl_lab.bundles import Sphere, bumpy_ball, torus
 from gdl_lab.figures import Scene, surfaces
+from gdl_lab.figures.style import DARK
 
 TEXT = {"caption": "c", "alt": "a"}
 EYE = np.array([1.0, -1.4, 0.9]) / np.linalg.norm([1.0, -1.4, 0.9])
@@ -73,6 +76,37 @@ def test_the_same_scene_gives_the_same_picture_and_others_another() -> None:
         figures.kernels({"κ": kappa}, **TEXT) for kappa in (torch.clone, torch.clone, lambda X: X.conj())
     )
     assert one.light == again.light != other.light
+
+
+def test_arrows_over_colours_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single set is black over colours; two sets, or one over none, have those of the theme."""
+    used: list[str] = []
+    monkeypatch.setattr(surfaces, "_arrows", lambda ax, view, x, v, colour: used.append(colour) or ax.plot([], [])[0])
+    x = Sphere().project(torch.randn(3, 3, dtype=torch.float64))
+    one = {"wind": (x, 0.2 * Sphere().frame(x)[:, 0])}
+    two = {**one, "carried": (x, 0.2 * Sphere().frame(x)[:, 1])}
+    values = {"values": lambda x: x[..., 0]}
+    for arrows, coloured, black in ((one, values, True), (two, values, False), (one, {}, False)):
+        used.clear()
+        _ = figures.scenes({"": Scene(Sphere(), arrows, **coloured)}, **TEXT).light  # type: ignore[arg-type]
+        assert len(set(used[: len(arrows)])) == len(arrows)
+        assert (surfaces.INK in used) == black
+
+
+def test_black_arrows_have_a_rim() -> None:
+    """Else neither they nor their swatch, which takes after them, could be seen on a dark page."""
+    view, ax = surfaces._look(Scene(Sphere())), Figure().subplots()
+    for colour, rim in ((surfaces.INK, [surfaces.RIM]), (DARK.cycle[0], [])):
+        arrows = surfaces._arrows(ax, view, EYE[None], view.right[None], colour)
+        assert [to_hex(one) for one in arrows.get_facecolor()] == [colour]
+        assert [to_hex(one) for one in arrows.get_edgecolor()] == rim
+        assert (arrows.get_linewidth()[0] > 0.5) == bool(rim)
+
+
+@pytest.mark.parametrize("eye", [(0, 0, 0), (1, math.nan, 0), (1, 0)])
+def test_an_eye_looks_somewhere(eye: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="expected eye as a direction of three numbers, not all zero, got"):
+        figures.scenes({"one": Scene(Sphere(), eye=eye)}, **TEXT)
 
 
 def test_nothing_to_draw_is_refused() -> None:

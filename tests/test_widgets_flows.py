@@ -169,14 +169,21 @@ def test_six_digits_of_mnists_size_fit_the_page() -> None:
         ({"pictures": 2 * torch.ones(2, 8, 8)}, r"expected values in \[0, 1\], got 2 to 2"),
         ({"names": ["one"]}, "expected 2 names, one for each picture, got 1"),
         ({"steps": 2}, "expected 3 to 33 steps, got 2"),
-        ({"b": 2}, "expected b from 0 to 1, got 2"),
-        ({"t": 17}, "expected t from 0 to 16, got 17"),
         ({"pictures": pictures(30, 8, 8)}, "835,200 bytes of frames, more than 400,000: take fewer pictures or steps"),
     ],
 )
 def test_a_walk_refuses(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DigitWalk(**{"flow": RealNVP(64, 2, (4,)), "pictures": pictures(2, 8, 8), **arguments})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"b": 2}, "expected b from 0 to 1, got 2"), ({"t": 17}, "expected t from 0 to 16, got 17")],
+)
+def test_a_walk_refuses_settings(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(traitlets.TraitError, match=message):
+        DigitWalk(RealNVP(64, 2, (4,)), pictures(2, 8, 8), **settings)
 
 
 # --- the metric

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import traitlets
+from scipy import integrate, special
 
 from gdl_lab import recipes
 from gdl_lab.bundles import GaugeConv, Stencil, Surface
@@ -217,9 +218,18 @@ THETA = torch.zeros(2, 2, 4, 4)
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "expected fields by β and sampler"),
-        ({1.0: {}}, "expected fields by β and sampler"),
-        ({0.0: {"q": THETA}}, "expected β > 0, got 0"),
+        ({}, r"expected fields by β and sampler, .* got \{\}"),
+        ([THETA], "expected fields by β and sampler, .* got list"),
+        ({1.0: {}}, "got at β = 1 dict without names of samplers"),
+        ({1.0: THETA}, "got at β = 1 Tensor without names of samplers"),
+        ({1.0: [THETA]}, "got at β = 1 list without names of samplers"),
+        ({"1": {"q": THETA}}, "got β = '1', which is no number"),
+        ({"1": {"q": THETA}, 2.0: {"q": THETA}}, "got β = '1', which is no number"),
+        ({0.0: {"q": THETA}}, "expected β > 0, and at most 1,000 since angles are kept to 1.4°, got 0"),
+        ({math.nan: {"q": THETA}}, "expected β > 0, and at most 1,000 since angles are kept to 1.4°, got nan"),
+        ({1001: {"q": THETA}}, "expected β > 0, and at most 1,000 since angles are kept to 1.4°, got 1001"),
+        ({1.0: {"q": torch.tensor(1.0)}}, r"L from 4 to 12, got \(\)"),
+        ({1.0: {"q": (THETA, torch.zeros(2), 1)}}, "alone, or a pair of them and log-weights, got 3 things"),
         ({1.0: {"q": THETA[0]}}, r"the fields of q at β = 1 of shape \(n, 2, L, L\), n ≥ 2 and L from 4 to 12"),
         ({1.0: {"q": torch.zeros(2, 2, 13, 13)}}, r"got \(2, 2, 13, 13\)"),
         ({1.0: {"q": THETA + math.nan}}, "the fields of q at β = 1 hold NaN or infinity"),
@@ -231,6 +241,26 @@ THETA = torch.zeros(2, 2, 4, 4)
 def test_the_lattice_refuses(fields: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ScrambledLattice(fields)
+
+
+def test_fields_of_little_precision_are_taken() -> None:
+    theta = torch.rand(16, 2, 4, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
+    shown = ScrambledLattice({1.0: {"q": theta.double()}}).readout()
+    assert ScrambledLattice({1: {"q": theta}}).readout() == shown
+    assert ScrambledLattice({np.float32(1): {"q": theta}}).readout() == shown
+
+
+@pytest.mark.parametrize("beta", [0.1, 3.0, 60.0, 400.0, 1000.0])
+def test_the_share_of_each_bin_is_an_integral(beta: float) -> None:
+    """All fields zero: all squares lie in the level above 0, and the distance is what the density has elsewhere."""
+
+    def density(P: float) -> float:
+        return math.exp(beta * (math.cos(P) - 1)) / (2 * math.pi * float(special.ive(0, beta)))
+
+    step = 2 * math.pi / 32
+    inside, _ = integrate.quad(density, 0, step, epsabs=1e-12)
+    shown = ScrambledLattice({beta: {"q": torch.zeros(8, 2, 4, 4)}}).readout()
+    assert shown["distance"] == pytest.approx(1 - inside, abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def arrows_stay() -> dict[str, float | str]:
 
 @claim("gauge.frames_must_break", talk=BUNDLES, bound=within(2, 0))
 def frames_must_break() -> dict[str, float | str]:
-    """A gauge of the sphere breaks: round the one point where ours does, it turns twice, as often as Euler's number.
+    """A gauge of the sphere breaks: round the one point where ours does, it turns twice, as often as Euler's χ.
 
     Counted in the fixed frame of the xy-plane seen from below, on a small circle; the same for the ellipsoid.
     ``elsewhere`` is the largest count round random other points.
@@ -125,7 +125,7 @@ def holonomy_is_curvature() -> dict[str, float | str]:
 
 @claim("gauge.gauss_bonnet", talk=BUNDLES, bound=at_most(1e-10))
 def gauss_bonnet() -> dict[str, float]:
-    """All curvature together is 2π times Euler's number: deviation of ∫K dA from 0, torus, and from 4π, ellipsoid."""
+    """All curvature together is 2πχ with Euler's characteristic: ∫K dA, less 0 for a torus and 4π for an ellipsoid."""
     ring = integrate(SURFACES["torus"].surface.curvature, surfaces.of_torus, (0, 0), (TAU, TAU), 80)
     half_axes = torch.tensor([1.0, 1.3, 0.7], dtype=torch.float64)
 

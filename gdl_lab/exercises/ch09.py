@@ -74,7 +74,7 @@ def step(f: Any) -> None:
         "A projection makes arrows shorter: compare the lengths. A rotation keeps them.",
     )
     expect(
-        not close(given, flat / flat.norm() * v.norm()) or close(given, wanted),
+        not any(close(given, flat / flat.norm() * size) for size in (1.0, float(v.norm()))) or close(given, wanted),
         "A projection with its length mended. Only the part along the way was too short, so the arrow is turned too.",
     )
     expect(
@@ -198,7 +198,7 @@ def kernel(f: Any) -> None:
         if n != m:
             expect(
                 not is_phase(n - m),
-                f"{where.capitalize()}, you turn by n − m: that is the talk's line read actively. Try it at one k.",
+                f"{where.capitalize()}, you turn by n − m: that is the talk's line with X turned. Try it at one k.",
             )
             expect(
                 not _same(given, ((m - n) * theta).cos()),

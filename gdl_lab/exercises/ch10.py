@@ -10,13 +10,13 @@ from torch import Tensor
 
 from gdl_lab import runtime
 from gdl_lab.exercises.verdict import checker, close, expect
-from gdl_lab.lattice import random_links, transport, wilson_loop, wrap
+from gdl_lab.lattice import plaquettes, random_links, transport, wilson_loop, wrap
 
 __all__ = ["charge", "ess", "line", "loop", "transport_back"]
 
 
 def _specimen() -> tuple[Tensor, Tensor]:
-    """SU(2) links ``(2, 2, 5, 4, 2, 2)`` and a gauge transformation ``(2, 5, 4, 2, 2)``.
+    """SU(2) links ``(3, 2, 5, 4, 2, 2)`` and a gauge transformation ``(3, 5, 4, 2, 2)``.
 
     On an odd side a step of two forwards is none of two backwards.
     """
@@ -53,6 +53,11 @@ def loop(f: Any) -> None:
     def at(link: Tensor, i: int, j: int) -> Tensor:
         return link.roll((-i, -j), (1, 2))
 
+    P = plaquettes(U)[:, 0]
+    expect(
+        not _same(given, at(P, 1, 0) @ P) and not _same(given, P @ at(P, 1, 0)),
+        "Matrices at two sites: carry the neighbour's plaquette to x first, between a link and its inverse.",
+    )
     expect(
         not _same(given, wanted.mH),
         "That is the inverse loop: you walk around it the other way, direction 1 first.",
@@ -118,6 +123,8 @@ def line(f: Any) -> None:
     )
     expect(not _same(given, omega @ W @ ahead[-2].mH), "`roll(2)` looks back: x + 2·0̂ is brought to x by `roll(-2)`.")
     expect(not _same(given, omega @ W), "The near end is right. And the far one?")
+    expect(not _same(given, omega @ W @ omega.roll(-2, 0).mH), "Axis 0 is the batch. Direction 0 is axis 1.")
+    expect(not _same(given, omega @ W @ omega.roll(-2, 2).mH), "Axis 2 is direction 1. Direction 0 is axis 1.")
     expect(_same(given, wanted), "Not yet: turn both links and multiply. Which Ω cancel?")
 
 
@@ -160,7 +167,7 @@ def charge(f: Any) -> None:
         not bool((given.abs() < 1e-6).all()),
         "That is 0 for every field: unwrapped, each link occurs once with + and once with −. Wrap every plaquette.",
     )
-    expect(not close(given, 2 * math.pi * Q), "Whole, after a division: how many turns is an angle?")
+    expect(not close(given, 2 * math.pi * Q), "Whole, after a division: how many full turns, of 2π each, is the sum?")
     expect(not close(given, -Q), "The sign is that of the other orientation: walk along direction 0 first.")
     expect(not close(given, Q / P[0].numel()), "You take the mean of the plaquettes. The charge is their sum.")
     expect(

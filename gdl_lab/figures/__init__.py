@@ -4,7 +4,7 @@ version for light and one for dark pages."""
 from gdl_lab.figures.ellipses import ellipses
 from gdl_lab.figures.explanation import explanation
 from gdl_lab.figures.gallery import gallery
-from gdl_lab.figures.lattices import histograms, histories, lattice
+from gdl_lab.figures.lattices import histories, lattice
 from gdl_lab.figures.maps import clouds, matrices, mesh, push_forward
 from gdl_lab.figures.picture import Picture, picture
 from gdl_lab.figures.plots import curves, images, plane, regions
@@ -26,7 +26,6 @@ __all__ = [
     "explanation",
     "gallery",
     "globes",
-    "histograms",
     "histories",
     "images",
     "kernels",

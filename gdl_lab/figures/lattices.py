@@ -1,4 +1,4 @@
-"""Lattice fields: links as arrows and plaquettes as coloured squares, charges along chains, samples over a density."""
+"""Lattice fields: links as arrows and plaquettes as coloured squares; charges along chains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gdl_lab.figures.axes import array, bare
 from gdl_lab.figures.picture import Picture, picture
 from gdl_lab.figures.style import Theme
 
-__all__ = ["histograms", "histories", "lattice"]
+__all__ = ["histories", "lattice"]
 
 ARROWS = ("#1b1f24", "#6b3fa0")  # along and across, on both papers: the squares under them are light
 
@@ -51,7 +51,7 @@ def lattice(fields: Mapping[str, Tensor], *, caption: str, alt: str, size: float
                 arrows = ax.quiver(
                     x + 0.5 * (mu == 0), y + 0.5 * (mu == 1), np.cos(theta[mu]), np.sin(theta[mu]), pivot="mid",
                     units="xy", scale=1.8, width=0.06, headwidth=5, headlength=5, headaxislength=4.5, color=colour,
-                    edgecolor="white", linewidth=0.4, clip_on=False, zorder=3,
+                    edgecolor="white", linewidth=0.8, clip_on=False, zorder=3,
                 )  # fmt: skip
                 arrows.set_in_layout(False)
             ax.set_title(title, fontsize=10)
@@ -105,49 +105,3 @@ def histories(
         axes[-1].set_xlabel(xlabel)
 
     return picture(draw, caption=caption, alt=alt, width=6.4, height=height * len(shown) + 0.4)
-
-
-def histograms(
-    samples: Mapping[str, Any],
-    density: tuple[Any, Any],
-    *,
-    xlabel: str,
-    caption: str,
-    alt: str,
-    weights: Mapping[str, Any] | None = None,
-    bins: int = 40,
-    name: str = "exact",
-) -> Picture:
-    """Outlines of histograms, of area 1, over a density that is known.
-
-    Args:
-        samples: name → numbers, of any shape.
-        density: (x, y) of the curve; the histograms have its range.
-        weights: name → a weight for each number, not normalised.
-        name: of the curve.
-
-    Raises:
-        ValueError: no samples, or weights of another number.
-    """
-    shown = {label: array(values).ravel() for label, values in samples.items()}
-    if not shown or any(values.size == 0 for values in shown.values()):
-        raise ValueError("expected at least one set of samples, none of them empty")
-    w = {label: array(values).ravel() for label, values in (weights or {}).items()}
-    for label, values in w.items():
-        if label not in shown or values.shape != shown[label].shape:
-            raise ValueError(f"expected a weight for each number of {label!r}, got {values.size}")
-    x, y = map(array, density)
-    edges = np.linspace(float(x.min()), float(x.max()), bins + 1)
-
-    def draw(figure: Any, theme: Theme) -> None:
-        ax = figure.subplots()
-        ax.fill_between(x, y, color=theme.grid, linewidth=0)
-        ax.plot(x, y, color=theme.ink, linewidth=1.2, label=name)
-        for k, (label, values) in enumerate(shown.items()):
-            height, _ = np.histogram(values, edges, weights=w.get(label), density=True)
-            ax.stairs(height, edges, label=label, linewidth=1.6, linestyle=("-", "--", "-.", ":")[k % 4],
-                      color=theme.cycle[k % len(theme.cycle)])  # fmt: skip
-        ax.set(xlabel=xlabel, ylabel="density", xlim=(edges[0], edges[-1]), ylim=(0, None))
-        figure.legend(loc="outside upper left", ncols=4, handlelength=2.6)
-
-    return picture(draw, caption=caption, alt=alt)

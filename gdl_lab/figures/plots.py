@@ -41,7 +41,7 @@ def curves(
     """Lines with a legend.
 
     Args:
-        series: name → (x, y), drawn in order.
+        series: name → (x, y), drawn in order; an axis of whole numbers has no other ticks.
         log: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
         markers: mark the points, each series with its own symbol.
         references: name → height of a dotted horizontal line.
@@ -61,12 +61,12 @@ def curves(
         for name, level in (references or {}).items():
             ax.axhline(level, linestyle=":", color=theme.muted)
             ax.annotate(name, (0.995, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
-        if "x" in log:
-            ax.set_xscale("log")
-        elif all(np.issubdtype(array(x).dtype, np.integer) for x, _ in series.values()):
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if "y" in log:
-            ax.set_yscale("log")
+        for name, axis, values in (("x", ax.xaxis, [x for x, _ in series.values()]),
+                                   ("y", ax.yaxis, [y for _, y in series.values()])):  # fmt: skip
+            if name in log:
+                ax.set(**{f"{name}scale": "log"})
+            elif all(np.issubdtype(array(one).dtype, np.integer) for one in values):
+                axis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel=xlabel, ylabel=ylabel)
         if len(series) > 1:
             figure.legend(loc="outside upper left", ncols=4, handlelength=2.6)

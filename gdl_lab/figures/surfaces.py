@@ -23,7 +23,7 @@ __all__ = ["Scene", "kernels", "scenes"]
 
 PIXELS = 320
 PALE = 1.6  # how far the range of colours reaches beyond the values, so that arrows stand out
-INK = "#14171a"  # of arrows on colours, which are the same on light and dark pages
+INK, RIM = "#14171a", "#f4f5f6"  # of arrows on colours, both the same on light and dark pages
 LIGHT_FROM = (-0.35, 0.75)  # in the picture: right and up; the rest towards the eye
 COLOURS = (0, 3, 4, 5)  # of arrows and curves, in the theme; the frames have 1 and 2
 Values = Callable[[Tensor], Tensor]
@@ -38,8 +38,8 @@ class Scene:
         arrows: name → points ``(n, 3)`` and tangent vectors ``(n, 3)``, in the lengths given.
         frames: points ``(n, 3)`` and frames ``(n, 2, 3)``, drawn as crosses: e₁ long, e₂ short.
         curves: name → points ``(m, 3)``.
-        values: a function of points that colours the surface around zero.
-        eye: direction from which we look; up in the picture is +z.
+        values: a function of points that colours the surface around zero; a single set of arrows is then black.
+        eye: direction from which we look, not zero; up in the picture is +z.
         cross: length of e₁ of the frames.
     """
 
@@ -91,7 +91,7 @@ def scenes(
         panels: title → scene; one range of colours for all ``values``.
 
     Raises:
-        ValueError: no panels.
+        ValueError: no panels, an eye that is no direction, or a surface out of its sight.
     """
     if not panels:
         raise ValueError("expected at least one panel")
@@ -115,7 +115,8 @@ def scenes(
             if scene.frames:
                 handles |= _frames(ax, theme, view, scene)
             for name, (x, v) in scene.arrows.items():
-                colour = INK if scene.values else theme.cycle[COLOURS[names.index(name) % len(COLOURS)]]
+                black = scene.values is not None and len(scene.arrows) == 1
+                colour = INK if black else theme.cycle[COLOURS[names.index(name) % len(COLOURS)]]
                 handles[name] = _arrows(ax, view, array(x), array(v), colour)
             ax.set(xlim=(-view.reach, view.reach), ylim=(-view.reach, view.reach), aspect="equal")
             ax.set_title(title, fontsize=9)
@@ -162,7 +163,10 @@ _UNITS: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}
 
 
 def _look(scene: Scene) -> _View:
-    towards = np.asarray(scene.eye, float) / np.linalg.norm(scene.eye)
+    eye = np.asarray(scene.eye, float)
+    if eye.shape != (3,) or not 0 < np.linalg.norm(eye) < math.inf:
+        raise ValueError(f"expected eye as a direction of three numbers, not all zero, got {tuple(scene.eye)}")
+    towards = eye / np.linalg.norm(eye)
     right = np.cross([0.0, 0, 1], towards)
     right = right / np.linalg.norm(right) if np.linalg.norm(right) > 1e-6 else np.array([1.0, 0, 0])
     up = np.cross(towards, right)
@@ -231,7 +235,10 @@ def _curve(ax: Any, view: _View, x: np.ndarray, colour: str) -> Any:
 def _arrows(ax: Any, view: _View, x: np.ndarray, v: np.ndarray, colour: str) -> Any:
     seen = view.seen(x)
     tail, head = view.flat(x[seen]), view.flat(v[seen])
-    return ax.quiver(*tail.T, *head.T, color=colour, width=0.009, headwidth=3.6, minshaft=1.2, zorder=3, **_UNITS)
+    rim = {"edgecolor": RIM, "linewidth": 0.7} if colour == INK else {}  # for dark pages, for their swatch too
+    return ax.quiver(
+        *tail.T, *head.T, color=colour, width=0.009, headwidth=3.6, minshaft=1.2, zorder=3, **rim, **_UNITS
+    )
 
 
 def _frames(ax: Any, theme: Theme, view: _View, scene: Scene) -> dict[str, Any]:

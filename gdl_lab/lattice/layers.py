@@ -48,7 +48,7 @@ class _Mixing(nn.Module):
 
 
 class LConv(_Mixing):
-    r"""W′_i(x) = Σ_j [ω_ij W_j(x) + Σ_{μ, 0<|k|≤reach} ω_ijμk U W_j(x + kμ̂) U†], U the links on the way from x.
+    r"""W′_i(x) = Σ_j [κ_ij W_j(x) + Σ_{μ, 0<|k|≤reach} κ_ijμk U W_j(x + kμ̂) U†], U the links on the way from x.
 
     Args:
         ins, outs: channels.
@@ -76,7 +76,7 @@ class LConv(_Mixing):
 
 
 class LBilinear(_Mixing):
-    r"""W″_i(x) = Σ_jk α_ijk W_j(x) W′_k(x), by which loops grow: products of loops through x are loops through x."""
+    r"""W″_i(x) = Σ_jl α_ijl W_j(x) W′_l(x), by which loops grow: products of loops through x are loops through x."""
 
     def __init__(self, left: int, right: int, outs: int) -> None:
         if min(left, right, outs) < 1:

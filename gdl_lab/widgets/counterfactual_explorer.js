@@ -1,7 +1,7 @@
 // Gradient ascent from a picture to a target in base space Z and in data space X: both pictures at once, what has
 // changed in them, and how likely a flow finds them. Paths were climbed in Python; every frame is a step of one.
 
-import { DIVERGING, Stage, element, fixed, floats, format, gradient, raster, roundStep, short } from "./stage.js";
+import { DIVERGING, Stage, element, fixed, floats, format, gradient, raster, rgb, roundStep, short } from "./stage.js";
 
 export const SPACES = ["z", "x"];
 const CURVES = ["output", "log_q", "norm", "largest", "steps"];
@@ -214,7 +214,7 @@ function render({ model, el }) {
   /** Grey values as ink on paper, in the theme's colours; colours as they are. */
   function draw(context, picture, width, height) {
     if (channels === 1) {
-      const inks = [stage.theme.paper, stage.theme.ink].map((hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)));
+      const inks = [stage.theme.paper, stage.theme.ink].map(rgb);
       raster(context, picture, rows, columns, inks, [0, 1], [0, 0, width, height]);
     } else {
       const [size, image] = [rows * columns, new ImageData(columns, rows)];  // whose bytes are clamped and rounded

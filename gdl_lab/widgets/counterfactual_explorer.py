@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gdl_lab.counterfactuals import explain
 from gdl_lab.flows import Flow
 from gdl_lab.metric import adapt
-from gdl_lab.widgets.stage import Widget, bundle, finite_array, float32_bytes
+from gdl_lab.widgets.stage import Finite, Widget, bundle, finite_array, float32_bytes
 
 __all__ = ["CURVES", "SPACES", "STEP_SIZES", "CounterfactualExplorer", "positions"]
 
@@ -73,6 +73,7 @@ class CounterfactualExplorer(Widget):
         ValueError: as `explain`, or pictures, targets, names or step sizes that do not fit; too many for the page; a
             density that is not finite on a path.
         Diverged: as `explain`.
+        TraitError: a setting outside its range.
 
     Example:
         >>> from gdl_lab.flows import RealNVP
@@ -87,7 +88,7 @@ class CounterfactualExplorer(Widget):
 
     names: Any = traitlets.List(traitlets.Unicode()).tag(sync=True)
     goals: Any = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    values: Any = traitlets.List(traitlets.Float()).tag(sync=True)
+    values: Any = traitlets.List(Finite()).tag(sync=True)
     regression = traitlets.Bool(False).tag(sync=True)
     shape: Any = traitlets.List(traitlets.Int()).tag(sync=True)
     step_sizes: Any = traitlets.Dict().tag(sync=True)
@@ -189,7 +190,7 @@ class CounterfactualExplorer(Widget):
             largest component of the change; ``steps``, the number of steps up to there.
         """
         named = ("picture", "target", "optimiser", "step", "t")
-        picture, target, optimiser, step, t = (settings.get(name, getattr(self, name)) for name in named)
+        picture, target, optimiser, step, t = self.chosen(named, settings, ("magnify",))
         if self._classifier is None:
             counts = [len(self.goals), len(self.step_sizes), len(next(iter(self.step_sizes.values())))]
             stored = np.frombuffer(self.curves, "<f4").reshape(-1, *counts, len(SPACES), len(CURVES), self.frames)

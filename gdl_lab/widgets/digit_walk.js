@@ -1,7 +1,7 @@
 // From one picture to another on three ways: the line in data space X, the line and the great circle in base space Z.
 // The frames of the ways through Z and all curves were computed by the flow; pictures are bytes, 0 … 255.
 
-import { Stage, element, fixed, floats, raster, roundStep, short } from "./stage.js";
+import { Stage, element, fixed, floats, raster, rgb, roundStep, short } from "./stage.js";
 
 export const WAYS = ["x", "z", "arc"];
 const TITLES = { x: "line in X", z: "line in Z", arc: "arc in Z" };
@@ -125,7 +125,7 @@ function render({ model, el }) {
 
   /** Ink on paper, in the theme's colours. */
   function picture(context, values, box) {
-    const scale = [stage.theme.paper, stage.theme.ink].map((hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)));
+    const scale = [stage.theme.paper, stage.theme.ink].map(rgb);
     raster(context, values, rows, columns, scale, [0, 255], box);
   }
 

@@ -45,7 +45,8 @@ class DigitWalk(Widget):
 
     Raises:
         ValueError: pictures that do not fit the flow, values outside [0, 1], names that are not one for each picture,
-            or more than 400 kB of frames.
+            other steps, or more than 400 kB of frames.
+        TraitError: a setting outside its range.
 
     Example:
         >>> from gdl_lab.flows import RealNVP
@@ -90,11 +91,6 @@ class DigitWalk(Widget):
         size = count * (count - 1) * (steps - 2) * height * width
         if size > MOST_BYTES:
             raise ValueError(f"{size:,} bytes of frames, more than {MOST_BYTES:,}: take fewer pictures or steps")
-        for name in ("a", "b"):
-            if not 0 <= settings.get(name, 0) < count:
-                raise ValueError(f"expected {name} from 0 to {count - 1}, got {settings[name]}")
-        if not 0 <= settings.get("t", 0) < steps:
-            raise ValueError(f"expected t from 0 to {steps - 1}, got {settings['t']}")
         self._flow, self._ends = flow, torch.from_numpy(x).to(flow.anchor).reshape(count, *flow.shape)
         times = torch.linspace(0, 1, steps).tolist()
         walks = [self._walk(a, b, times, bits or 0) for a, b in _pairs(count)]
@@ -108,6 +104,13 @@ class DigitWalk(Widget):
             bits=bits or 0,
             **{"t": (steps - 1) // 2, **settings},
         )
+
+    @traitlets.validate("a", "b", "t")
+    def _check_index(self, proposal: Any) -> int:
+        name, value = proposal["trait"].name, int(proposal["value"])
+        if value >= (most := self.steps if name == "t" else len(self.names)):
+            raise traitlets.TraitError(f"expected {name} from 0 to {most - 1}, got {value}")
+        return value
 
     def __repr__(self) -> str:
         return f"DigitWalk({', '.join(self.names)}; {self.shape[1]} × {self.shape[2]}, {self.steps} steps)"
@@ -124,7 +127,7 @@ class DigitWalk(Widget):
             For each way, ``x``, ``z`` and ``arc``: ``log_q_…``, log q / D in nats, or with ``bits`` the bits per
             dimension; ``norm_…``, |z| / √D, which is close to 1 for samples of the base.
         """
-        a, b, t = (int(settings.get(name, getattr(self, name))) for name in ("a", "b", "t"))
+        a, b, t = self.chosen(("a", "b", "t"), settings, ("curve",))
         if self._flow is None:
             stored = np.frombuffer(self.curves, "<f4").reshape(-1, len(WAYS), 2, self.steps)
             low, high = sorted((a, b))

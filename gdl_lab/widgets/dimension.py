@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gdl_lab.manifold import CHARTS, levina_bickel, neighbours, participation_ratio, principal_variances, two_nn
-from gdl_lab.widgets.stage import Widget, bundle, finite_array, float32_bytes
+from gdl_lab.widgets.stage import Finite, Widget, bundle, finite_array, float32_bytes
 
 __all__ = ["DimensionEstimate", "draw", "uniform"]
 
@@ -34,7 +34,8 @@ class DimensionEstimate(Widget):
         seed: of the random numbers.
 
     Raises:
-        ValueError: wrong shapes, NaN, repeated points, or a shape that is not known.
+        ValueError: wrong shapes, NaN, or repeated points.
+        TraitError: a shape that is not known, or a setting outside its range.
 
     Example:
         >>> abs(DimensionEstimate(shape="sphere", n=600).readout(k=10, noise=0.0)["mle"] - 2) < 0.1
@@ -50,11 +51,11 @@ class DimensionEstimate(Widget):
     shape = traitlets.Unicode("sphere").tag(sync=True)
     n = traitlets.Int(400, min=FEWEST, max=MOST).tag(sync=True)
     ambient = traitlets.Int(3, min=3, max=12).tag(sync=True)
-    noise = traitlets.Float(0.02, min=0.0, max=1.0).tag(sync=True)
+    noise = Finite(0.02, min=0.0, max=1.0).tag(sync=True)
     k = traitlets.Int(10, min=3, max=60).tag(sync=True)
     seed = traitlets.Int(0, min=0).tag(sync=True)
-    turn = traitlets.Float(15.0).tag(sync=True)
-    tilt = traitlets.Float(20.0).tag(sync=True)
+    turn = Finite(15.0).tag(sync=True)
+    tilt = Finite(20.0).tag(sync=True)
 
     def __init__(
         self, points: Any = None, title: str = "your points", shape: str | None = None, **settings: Any
@@ -64,10 +65,14 @@ class DimensionEstimate(Widget):
             x = check_points(points)
             axes = np.linalg.svd(x - x.mean(0), full_matrices=False)[2][:3]
             stored = {"points": float32_bytes(x), "axes": float32_bytes(axes), "columns": x.shape[1]}
-        known = [*CHARTS, *([title] if stored else [])]
-        if shape is not None and shape not in known:
-            raise ValueError(f"unknown shape {shape!r}: expected one of {', '.join(known)}")
-        super().__init__(**stored, title=title, shape=shape or known[2 if points is None else -1], **settings)
+        super().__init__(**stored, title=title, shape=shape or (title if stored else list(CHARTS)[2]), **settings)
+
+    @traitlets.validate("shape")
+    def _check_shape(self, proposal: Any) -> str:
+        known, value = [*CHARTS, *([self.title] if self.columns else [])], str(proposal["value"])
+        if value not in known:
+            raise traitlets.TraitError(f"unknown shape {value!r}: expected one of {', '.join(known)}")
+        return value
 
     def __repr__(self) -> str:
         own = f", {len(self.points) // 4 // self.columns} points of its own" if self.columns else ""
@@ -85,7 +90,7 @@ class DimensionEstimate(Widget):
             ``truth`` where it is known.
         """
         names = ("shape", "n", "ambient", "noise", "k", "seed")
-        shape, n, ambient, noise, k, seed = (settings.get(name, getattr(self, name)) for name in names)
+        shape, n, ambient, noise, k, seed = self.chosen(names, settings, ("turn", "tilt"))
         own = np.frombuffer(self.points, "<f4").astype(np.float64).reshape(-1, self.columns or 1)
         x = draw(None if shape in CHARTS else own[:n], shape, n, ambient, noise, seed)
         r, _ = neighbours(x, k)

@@ -13,7 +13,7 @@ from torch.func import jacrev, vmap
 from gdl_lab import runtime
 from gdl_lab.flows import RealNVP
 from gdl_lab.widgets.flow import at_level, check_flows, check_points, depth, pack, unpack
-from gdl_lab.widgets.stage import Widget, bundle, float32_bytes
+from gdl_lab.widgets.stage import Finite, Widget, bundle, float32_bytes
 
 __all__ = ["FlowLayers"]
 
@@ -38,6 +38,7 @@ class FlowLayers(Widget):
 
     Raises:
         ValueError: a flow that the page can not compute, flows of different depths, or data that are no points.
+        TraitError: a setting outside its range.
 
     Example:
         >>> identity = RealNVP(2, layers=4, hidden=(8,))
@@ -54,8 +55,8 @@ class FlowLayers(Widget):
     points = traitlets.Bytes().tag(sync=True)
     flow = traitlets.Unicode().tag(sync=True)
     direction = traitlets.Enum(["push", "pull"], "push").tag(sync=True)
-    layer = traitlets.Float(0.0, min=0.0).tag(sync=True)
-    point: Any = traitlets.List(traitlets.Float(), [1.0, 0.5], minlen=2, maxlen=2).tag(sync=True)
+    layer = Finite(0.0, min=0.0).tag(sync=True)
+    point: Any = traitlets.List(Finite(), [1.0, 0.5], minlen=2, maxlen=2).tag(sync=True)
     colour = traitlets.Enum(["start", "log_det"], "start").tag(sync=True)
     grid = traitlets.Bool(True).tag(sync=True)
     cloud = traitlets.Bool(True).tag(sync=True)
@@ -105,7 +106,7 @@ class FlowLayers(Widget):
             same over the cloud; ``x`` and ``y``, where the point is.
         """
         names = ("flow", "direction", "layer", "point")
-        name, direction, layer, point = (settings.get(key, getattr(self, key)) for key in names)
+        name, direction, layer, point = self.chosen(names, settings, ("colour", "grid", "cloud", "goal"))
         flow = self.to_flow(name)
         level = min(layer, float(depth(flow)))
         stored = np.frombuffer(self.base if direction == "push" else self.points, "<f4").astype(np.float64)

@@ -1,16 +1,13 @@
 // Arrows on a surface, and frames that the reader turns: components change, arrows do not, and neither does a convolution that
 // carries its arrows along. Coefficients are complex numbers as pairs.
 
-import { DIVERGING, Stage, arrow, colour, disc, element, fixed, format, path } from "./stage.js";
+import { DIVERGING, Stage, arrow, colour, disc, element, fixed, format, path, phase, times } from "./stage.js";
 import { Backdrop, camera, drawCross, globeMesh, turnByHand } from "./scene.js";
 import { SHAPES, add, angleBetween, components, exp, frame, inSight, normal, quadrature, scale, turned, vector } from "./surfaces.js";
 
 const RINGS = 3;
 const RADIUS = { sphere: 0.6, torus: 0.8, ellipsoid: 0.5, "bumpy ball": 0.4 };  // of the discs
 const [RADIAL, RAYS] = [4, 12];
-
-const times = ([a, b], [c, d]) => [a * c - b * d, a * d + b * c];
-const phase = (angle) => [Math.cos(angle), Math.sin(angle)];
 
 /** Σ a cos(k·x/extent + φ) over rows [k, φ, a₁, a₂, a₃, s] of a table: a vector of space, its last entry a number. */
 export function wave(rows, x, extent) {
@@ -237,8 +234,6 @@ function render({ model, el }) {
 
   // --- drawing
 
-  const dark = () => stage.root.style.colorScheme === "dark";
-
   const backdrops = { plain: new Backdrop(), coloured: new Backdrop() };
 
   function drawSurface(context, width, height, { name }) {
@@ -246,9 +241,9 @@ function render({ model, el }) {
     const { shape, whole, coloured, places, surface: kind, spin, field, before, after, angles, chosen, top, size, numbers, view: seen, sight } = now;
     const view = camera(seen, width, height, shape.extent, MARGIN);
     const painted = name === "input" && spin === 0;
-    const plain = dark() ? [70, 79, 91] : [240, 243, 246];
-    backdrops[painted ? "coloured" : "plain"].paint(context, width, seen, shape.extent, MARGIN, [kind, dark()], () => [{
-      ...whole, shade: dark() ? 0.75 : 0.4,
+    const plain = stage.dark ? [70, 79, 91] : [240, 243, 246];
+    backdrops[painted ? "coloured" : "plain"].paint(context, width, seen, shape.extent, MARGIN, [kind, stage.dark], () => [{
+      ...whole, shade: stage.dark ? 0.75 : 0.4,
       colours: painted ? coloured : Float64Array.from({ length: 3 * whole.count }, (_, k) => plain[k % 3]),
     }]);
     const reach = REACH[kind];

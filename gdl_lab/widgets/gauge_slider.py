@@ -7,7 +7,6 @@ from copy import copy
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
 import traitlets
 from torch import Tensor
@@ -24,7 +23,7 @@ from gdl_lab.bundles import (
     spread,
     torus,
 )
-from gdl_lab.widgets.stage import Widget, bundle, finite_array
+from gdl_lab.widgets.stage import Finite, Widget, bundle, finite_array
 
 __all__ = ["EXTENTS", "GAUGES", "LAYERS", "RADII", "SURFACES", "GaugeSlider", "profile"]
 
@@ -72,7 +71,8 @@ class GaugeSlider(Widget):
         settings: any trait below, such as ``surface="torus"``, ``gauge="rough"`` or ``forget=True``.
 
     Raises:
-        ValueError: a layer of other spins or rings, or waves of another shape.
+        ValueError: a layer of other spins or rings, waves of another shape, or NaN in either.
+        TraitError: a setting outside its range.
 
     Example:
         >>> GaugeSlider(gauge="rough").readout()["error"] < 1e-14
@@ -89,13 +89,13 @@ class GaugeSlider(Widget):
     surface = traitlets.Enum(list(SURFACES), "sphere").tag(sync=True)
     layer = traitlets.Enum(list(LAYERS), "arrows").tag(sync=True)
     gauge = traitlets.Enum(GAUGES, "smooth").tag(sync=True)
-    amount = traitlets.Float(0.2, min=0.0, max=1.0).tag(sync=True)
+    amount = Finite(0.2, min=0.0, max=1.0).tag(sync=True)
     seed = traitlets.Int(0, min=0, max=99).tag(sync=True)
     forget = traitlets.Bool(False).tag(sync=True)
     wrong = traitlets.Bool(False).tag(sync=True)
     point = traitlets.Int(44, min=0, max=POINTS - 1).tag(sync=True)
-    azimuth = traitlets.Float(30.0).tag(sync=True)
-    elevation = traitlets.Float(25.0, min=-90.0, max=90.0).tag(sync=True)
+    azimuth = Finite(30.0).tag(sync=True)
+    elevation = Finite(25.0, min=-90.0, max=90.0).tag(sync=True)
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class GaugeSlider(Widget):
             input (a number is its own first component), and ``out_1``, ``out_2`` and ``out_length`` of the output.
         """
         names = ("surface", "layer", "gauge", "amount", "seed", "forget", "wrong", "point")
-        name, layer, gauge, amount, seed, forget, wrong, point = (settings.get(n, getattr(self, n)) for n in names)
+        name, layer, gauge, amount, seed, forget, wrong, point = self.chosen(names, settings, ("azimuth", "elevation"))
         surface, spin = SURFACES[name], LAYERS[layer]
         x = torch.tensor(self.points[name], dtype=torch.float64).view(-1, 3)
         i = min(point, len(x) - 1)
@@ -212,4 +212,4 @@ def _weights(name: str, conv: GaugeConv | None) -> list[float]:
             f"expected for {name} a complex GaugeConv([{LAYERS[name]}], [1], {RINGS}), got "
             f"GaugeConv({conv.ins}, {conv.outs}, {conv.rings}, field={conv.field!r})"
         )
-    return np.asarray(conv.coefficients.detach().cpu().double()).tolist()
+    return finite_array(conv.coefficients, f"the weights for {name}", f"({2 * RINGS},)").tolist()

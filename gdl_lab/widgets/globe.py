@@ -18,7 +18,7 @@ from gdl_lab.runtime import generator
 from gdl_lab.sphere.digits import digits_on_sphere
 from gdl_lab.sphere.spectrum import rotate
 from gdl_lab.widgets.kernel_editor import digits
-from gdl_lab.widgets.stage import Widget, bundle, finite_array, float32_bytes
+from gdl_lab.widgets.stage import Finite, Widget, bundle, finite_array, float32_bytes
 
 __all__ = ["CHART_KERNEL", "LAYERS", "OVERSAMPLES", "Globe"]
 
@@ -57,6 +57,7 @@ class Globe(Widget):
 
     Raises:
         ValueError: spectra of another size or that vanish, names that are not one for each, or factors that are not 16.
+        TraitError: a setting outside its range.
 
     Example:
         >>> Globe(layer="zonal").readout(beta=70.0)["error"] < 1e-12
@@ -67,17 +68,17 @@ class Globe(Widget):
 
     spectra = traitlets.Bytes().tag(sync=True)
     names: Any = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    zonal: Any = traitlets.List(traitlets.Float()).tag(sync=True)
-    kernel: Any = traitlets.List(traitlets.Float()).tag(sync=True)
+    zonal: Any = traitlets.List(Finite()).tag(sync=True)
+    kernel: Any = traitlets.List(Finite()).tag(sync=True)
     layers: Any = traitlets.Dict().tag(sync=True)
-    oversamples: Any = traitlets.List(traitlets.Float()).tag(sync=True)
+    oversamples: Any = traitlets.List(Finite()).tag(sync=True)
     signal = traitlets.Int(0, min=0).tag(sync=True)
     bandlimit = traitlets.Int(12, min=1, max=BANDLIMIT).tag(sync=True)
     layer = traitlets.Enum(list(LAYERS), "both").tag(sync=True)
     oversample = traitlets.Int(0, min=0, max=len(OVERSAMPLES) - 1).tag(sync=True)
-    alpha = traitlets.Float(20.0).tag(sync=True)
-    beta = traitlets.Float(25.0).tag(sync=True)
-    gamma = traitlets.Float(-10.0).tag(sync=True)
+    alpha = Finite(20.0).tag(sync=True)
+    beta = Finite(25.0).tag(sync=True)
+    gamma = Finite(-10.0).tag(sync=True)
     dots = traitlets.Bool(True).tag(sync=True)
 
     def __init__(
@@ -101,8 +102,6 @@ class Globe(Widget):
         factors = finite_array(_band_pass() if zonal is None else zonal, "zonal factors", f"({BANDLIMIT},)")
         if factors.shape != (BANDLIMIT,):
             raise ValueError(f"expected {BANDLIMIT} zonal factors, one for each degree, got shape {factors.shape}")
-        if not 0 <= settings.get("signal", 0) < len(x):
-            raise ValueError(f"expected signal from 0 to {len(x) - 1}, got {settings['signal']}")
         super().__init__(
             spectra=float32_bytes(x),
             names=names,
@@ -112,6 +111,12 @@ class Globe(Widget):
             oversamples=list(OVERSAMPLES),
             **settings,
         )
+
+    @traitlets.validate("signal")
+    def _check_signal(self, proposal: Any) -> int:
+        if (value := int(proposal["value"])) >= len(self.names):
+            raise traitlets.TraitError(f"expected signal from 0 to {len(self.names) - 1}, got {value}")
+        return value
 
     def __repr__(self) -> str:
         return f"Globe({', '.join(self.names)})"
@@ -129,7 +134,7 @@ class Globe(Widget):
             grid.
         """
         names = ("signal", "bandlimit", "layer", "oversample", "alpha", "beta", "gamma")
-        signal, limit, layer, chosen, *euler = (settings.get(n, getattr(self, n)) for n in names)
+        signal, limit, layer, chosen, *euler = self.chosen(names, settings, ("dots",))
         whole = torch.from_numpy(np.frombuffer(self.spectra, "<f4").astype(np.float64)).view(-1, BANDLIMIT**2)[signal]
         x, R = whole[: limit**2], rotation(*euler)
         turned = rotate(x, R, limit)

@@ -95,6 +95,7 @@ const MARGIN = 14;
 function render({ model, el }) {
   const stage = new Stage({ model, el, name: "holonomy-loop", label: "An arrow carried round a loop on a surface" });
   let now;
+  let running = 0;  // the frame of the animation that comes next
   let memory = {};  // of the present loop
   const remember = (name, key, make) => {
     const id = JSON.stringify(key);
@@ -111,11 +112,11 @@ function render({ model, el }) {
   const size = stage.slider({ name: "size", label: "size", min: 3, max: 97, step: 1 }, (percent) => stage.put({ size: percent / 100 }));
   const centre = [["longitude", -180, 180], ["latitude", -90, 90]].map(([name, min, max]) =>
     [name, stage.slider({ name, label: name, min, max, step: 1 }, put(name))]);
-  const carried = stage.slider({ name: "along", label: "carry", min: 0, max: STOPS, step: 1 }, put("along"));
+  const carried = stage.slider({ name: "along", label: "carry", min: 0, max: STOPS, step: 1 }, (stop) => { halt(); stage.put({ along: stop }); });
   const views = [["azimuth", "eye round", -180, 180], ["elevation", "eye up", -90, 90]].map(([name, label, min, max]) =>
     [name, stage.slider({ name, label, min, max, step: 1 }, put(name))]);
-  const walk = stage.button("carry it round", () => go());
-  const { list, tell } = stage.readout([
+  const walk = stage.button("carry it round", () => (running ? halt() : go()));
+  const { list, tell, announce } = stage.readout([
     ["arrow has turned by", "against one that came by the direct way, from the base of the fan"],
     ["∫ K dA so far", "curvature times area over the deep patch"],
     ["they differ by", "polygon and quadrature, nothing else"],
@@ -206,10 +207,9 @@ function render({ model, el }) {
 
   // --- drawing
 
-  const dark = () => stage.root.style.colorScheme === "dark";
   const backdrop = new Backdrop();
   const mixed = (K, most, share) => {
-    const plain = dark() ? [58, 66, 76] : [240, 243, 246];
+    const plain = stage.dark ? [58, 66, 76] : [240, 243, 246];
     return colour(DIVERGING, tone(K, most)).map((c, i) => plain[i] + share * (c - plain[i]));
   };
 
@@ -218,9 +218,9 @@ function render({ model, el }) {
     const { shape, area, points, stop, arrows, direct, eye, surface: name, t, shaped } = now;
     const view = camera(eye, width, height, shape.extent, MARGIN);
     const w = reached(area, t);
-    backdrop.paint(context, width, eye, shape.extent, MARGIN, [shaped, dark(), w], () => {
+    backdrop.paint(context, width, eye, shape.extent, MARGIN, [shaped, stage.dark, w], () => {
       const { grid, K, most } = whole(name);
-      const shade = dark() ? 0.75 : 0.4;
+      const shade = stage.dark ? 0.75 : 0.4;
       const inside = remember("inside", shaped, () => sheet(area));
       const done = { ...inside.grid, triangles: inside.grid.triangles.subarray(0, 6 * STEPS * Math.round(STOPS * w)) };
       return [[grid, K, 0.3, 0], [inside.grid, inside.K, 0.55, 0.003], [done, inside.K, 1, 0.006]].map(([part, values, share, lift]) => ({
@@ -351,18 +351,32 @@ function render({ model, el }) {
   };
   turnByHand(stage, canvas, { grip });
 
-  let frameId = 0;
-  stage.leaving.push(() => cancelAnimationFrame(frameId));
+  // --- by itself: 60 ms a stop, or at once for those who want nothing to move
+
+  function halt() {
+    cancelAnimationFrame(running);
+    running = 0;
+    walk.textContent = "carry it round";
+    announce(true);
+  }
+
   function go() {
-    cancelAnimationFrame(frameId);
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      stage.put({ along: STOPS });
+      return;
+    }
     const began = performance.now();
+    walk.textContent = "stop";
+    announce(false);
     const tick = (time) => {
       const stop = Math.min(Math.max(Math.round((time - began) / 60), 0), STOPS);
-      stage.put({ along: stop });
-      if (stop < STOPS) frameId = requestAnimationFrame(tick);
+      if (stop === STOPS) halt();  // so that the last numbers are read out
+      else running = requestAnimationFrame(tick);
+      if (stop !== model.get("along")) stage.put({ along: stop });
     };
-    frameId = requestAnimationFrame(tick);
+    running = requestAnimationFrame(tick);
   }
+  stage.leaving.push(halt);
 
   stage.open([...SETTINGS, "azimuth", "elevation"], update);
   return () => stage.close();

@@ -13,7 +13,7 @@ import traitlets
 from torch import Tensor
 
 from gdl_lab.bundles import Sphere, Surface, ellipsoid, integrate, torus, turn
-from gdl_lab.widgets.stage import Widget, bundle
+from gdl_lab.widgets.stage import Finite, Widget, bundle
 
 __all__ = ["LONGEST", "LOOPS", "SURFACES", "HolonomyLoop", "chart"]
 
@@ -55,6 +55,9 @@ class HolonomyLoop(Widget):
             radius, or of 180° of latitude from the pole or from the torus's outer equator), ``longitude`` and
             ``latitude`` of the centre of a circle in degrees, or ``along=30``, of 60, for half of the way.
 
+    Raises:
+        TraitError: a setting outside its range.
+
     Example:
         >>> octant = HolonomyLoop(loop="octant").readout(along=60)
         >>> abs(octant["angle"] - 90) < 1e-9
@@ -65,12 +68,12 @@ class HolonomyLoop(Widget):
 
     surface = traitlets.Enum(list(SURFACES), "sphere").tag(sync=True)
     loop = traitlets.Enum(LOOPS, "circle").tag(sync=True)
-    size = traitlets.Float(0.3, min=0.03, max=0.97).tag(sync=True)
-    longitude = traitlets.Float(20.0).tag(sync=True)
-    latitude = traitlets.Float(30.0).tag(sync=True)
+    size = Finite(0.3, min=0.03, max=0.97).tag(sync=True)
+    longitude = Finite(20.0).tag(sync=True)
+    latitude = Finite(30.0).tag(sync=True)
     along = traitlets.Int(45, min=0, max=STOPS).tag(sync=True)
-    azimuth = traitlets.Float(30.0).tag(sync=True)
-    elevation = traitlets.Float(30.0, min=-90.0, max=90.0).tag(sync=True)
+    azimuth = Finite(30.0).tag(sync=True)
+    elevation = Finite(30.0, min=-90.0, max=90.0).tag(sync=True)
 
     def __repr__(self) -> str:
         return f"HolonomyLoop({self.surface}, {self.loop})"
@@ -87,7 +90,7 @@ class HolonomyLoop(Widget):
             ∫K dA over what has been swept, both in degrees; ``whole``, the latter once round; and ``area`` swept.
         """
         names = ("surface", "loop", "size", "longitude", "latitude", "along")
-        name, loop, size, longitude, latitude, along = (settings.get(n, getattr(self, n)) for n in names)
+        name, loop, size, longitude, latitude, along = self.chosen(names, settings, ("azimuth", "elevation"))
         surface = SURFACES[name]
         patch = _circle(name, size, longitude, latitude) if loop == "circle" else _coordinate_patch(name, loop, size)
         corners = torch.tensor(patch.corners, dtype=torch.float64)

@@ -1,14 +1,12 @@
 // A kernel κ(X) = R(r)e^{ifθ} between fields of two spins, and both sides of its constraint. Complex numbers are pairs.
 
-import { PHASE, Stage, arrow, colour, disc, element, fixed, format, gradient, path, short } from "./stage.js";
+import { PHASE, Stage, arrow, colour, disc, element, fixed, format, gradient, path, phase, rgb, short, times } from "./stage.js";
 
 const RINGS = 3;
 const POINT = [0.6, Math.PI / 6];  // where both sides are read
 const [LOW, HIGH] = [-4, 4];  // frequencies
 const [RADIAL, RAYS] = [12, 24];
 
-const times = ([a, b], [c, d]) => [a * c - b * d, a * d + b * c];
-const phase = (angle) => [Math.cos(angle), Math.sin(angle)];
 const away = ([a, b], [c, d]) => Math.hypot(a - c, b - d);
 const radians = (degrees) => degrees * Math.PI / 180;
 
@@ -245,19 +243,18 @@ function render({ model, el }) {
 
   function drawDisc(context, width, value, top, name) {
     const { ink, muted, grid, cycle } = stage.theme;
-    const dark = stage.root.style.colorScheme === "dark";
     const [middle, rim] = [width / 2, width / 2 - MARGIN];
     const apart = name === "difference" ? now.numbers.difference : 1;
     const pixels = 64;
     const image = new ImageData(pixels, pixels);
-    const paper = [1, 3, 5].map((i) => parseInt(stage.theme.paper.slice(i, i + 2), 16));
+    const paper = rgb(stage.theme.paper);
     for (let j = 0; j < pixels * pixels; j++) {
       const [x, y] = [2 * (j % pixels + 0.5) / pixels - 1, 1 - 2 * (Math.floor(j / pixels) + 0.5) / pixels];
       const r = Math.hypot(x, y);
       if (r > 1.04) continue;
       const [re, im] = value(Math.min(r, 1), Math.atan2(y, x));
       const hue = HUES[Math.round(Math.atan2(im, re) * 180 / Math.PI) + 180];
-      const share = Math.min(Math.hypot(re, im) / top, 1) ** 0.7 * (dark ? 0.6 : 0.9);
+      const share = Math.min(Math.hypot(re, im) / top, 1) ** 0.7 * (stage.dark ? 0.6 : 0.9);
       for (let i = 0; i < 3; i++) image.data[4 * j + i] = paper[i] + share * (hue[i] - paper[i]);
       image.data[4 * j + 3] = 255;
     }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gdl_lab.bundles import GaugeConv, Stencil, Surface, act, angle_between, kernel_space, representation, turn
-from gdl_lab.widgets.stage import Widget, bundle
+from gdl_lab.widgets.stage import Finite, Widget, bundle
 
 __all__ = ["POINT", "KernelConstraint"]
 
@@ -61,9 +61,9 @@ class KernelConstraint(Widget):
     frequency = traitlets.Int(1, min=FREQUENCIES[0], max=FREQUENCIES[1]).tag(sync=True)
     angle = traitlets.Int(40, min=-180, max=180).tag(sync=True)
     reading = traitlets.Enum(READINGS, "rotation").tag(sync=True)
-    inner = traitlets.Float(0.6, min=-1, max=1).tag(sync=True)
-    middle = traitlets.Float(1.0, min=-1, max=1).tag(sync=True)
-    outer = traitlets.Float(0.8, min=-1, max=1).tag(sync=True)
+    inner = Finite(0.6, min=-1, max=1).tag(sync=True)
+    middle = Finite(1.0, min=-1, max=1).tag(sync=True)
+    outer = Finite(0.8, min=-1, max=1).tag(sync=True)
     twist = traitlets.Int(0, min=-90, max=90).tag(sync=True)
 
     def __init__(self, n_in: int = 0, n_out: int = 1, **settings: Any) -> None:
@@ -85,7 +85,7 @@ class KernelConstraint(Widget):
             the convolution with κ in the frame turned by k is from the one in the frame itself, relative to it.
         """
         names = ("n_in", "n_out", "frequency", "angle", "reading", "inner", "middle", "outer", "twist")
-        s = {name: settings.get(name, getattr(self, name)) for name in names}
+        s = dict(zip(names, self.chosen(names, settings), strict=True))
         weights = [s[name] * np.exp(1j * math.radians(j * s["twist"])) for j, name in enumerate(names[5:8])]
         reading, k = s["reading"], math.radians(s["angle"])
 

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional
 
-from gdl_lab.widgets.stage import Widget, bundle, finite_array, float32_bytes
+from gdl_lab.widgets.stage import Finite, Widget, bundle, finite_array, float32_bytes
 
 __all__ = ["PRESETS", "KernelEditor"]
 
@@ -44,7 +44,7 @@ class KernelEditor(Widget):
         kernel: entries of the 3 × 3 kernel, each between -9 and 9.
 
     Raises:
-        ValueError: wrong shapes, NaN, no pictures, or names that do not match them.
+        ValueError: wrong shapes, NaN, no pictures, names that do not match them, or an entry beyond ±9.
 
     Example:
         >>> KernelEditor().readout(dx=2, stride=1, padding="circular")["error"] < 1e-12
@@ -57,8 +57,8 @@ class KernelEditor(Widget):
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     presets = traitlets.Dict().tag(sync=True)
-    image = traitlets.Int(0).tag(sync=True)
-    kernel = traitlets.List(traitlets.Float()).tag(sync=True)
+    image = traitlets.Int(0, min=0).tag(sync=True)
+    kernel = traitlets.List(Finite()).tag(sync=True)
     dx = traitlets.Int(1).tag(sync=True)
     dy = traitlets.Int(0).tag(sync=True)
     stride = traitlets.Int(1, min=1, max=3).tag(sync=True)
@@ -87,22 +87,21 @@ class KernelEditor(Widget):
     def _check_kernel(self, proposal: Any) -> list[float]:
         return check_kernel(proposal["value"])
 
+    @traitlets.validate("image")
+    def _check_image(self, proposal: Any) -> int:
+        if (value := int(proposal["value"])) >= self.shape[0]:
+            raise traitlets.TraitError(f"expected image from 0 to {self.shape[0] - 1}, got {value}")
+        return value
+
     def __repr__(self) -> str:
         count, height, width = self.shape
         return f"KernelEditor({count} pictures of {height} × {width} pixels)"
 
-    def readout(
-        self,
-        image: int | None = None,
-        kernel: Any = None,
-        dx: int | None = None,
-        dy: int | None = None,
-        stride: int | None = None,
-        padding: str | None = None,
-        relu: bool | None = None,
-        pool: bool | None = None,
-    ) -> dict[str, float]:
+    def readout(self, **settings: Any) -> dict[str, float]:
         """The numbers beside the pictures, by torch in float64; arguments default to the present traits.
+
+        Args:
+            settings: ``image``, ``kernel``, ``dx``, ``dy``, ``stride``, ``padding``, ``relu`` and ``pool``.
 
         Returns:
             ``error`` = ‖layer(T f) - T layer(f)‖ / ‖layer(f)‖ over the whole output (the numerator alone if
@@ -110,12 +109,11 @@ class KernelEditor(Widget):
             the wrap-around of the shifts has reached; ``pixels`` and ``interior_pixels``, their numbers; ``shift_x``
             and ``shift_y``, the shift of the output.
         """
-        image = self.image if image is None else image
-        weights = torch.tensor(check_kernel(self.kernel if kernel is None else kernel), dtype=torch.float64).view(3, 3)
-        dx, dy = self.dx if dx is None else dx, self.dy if dy is None else dy
-        stride, padding = stride or self.stride, padding or self.padding
-        relu, pool = self.relu if relu is None else relu, self.pool if pool is None else pool
-
+        names = ("image", "kernel", "dx", "dy", "stride", "padding", "relu", "pool")
+        if "kernel" in settings:
+            settings["kernel"] = check_kernel(settings["kernel"])
+        image, kernel, dx, dy, stride, padding, relu, pool = self.chosen(names, settings)
+        weights = torch.tensor(kernel, dtype=torch.float64).view(3, 3)
         x = torch.from_numpy(np.frombuffer(self.images, "<f4").astype(np.float64)).view(*self.shape)[image]
         coarse = stride * (2 if pool else 1)
         out_x, out_y = floor(dx / coarse + 0.5), floor(dy / coarse + 0.5)

@@ -71,28 +71,30 @@ export function compare(theta, gauge, size, settings) {
   };
 }
 
-/** The Bessel function I_n(β), by the trapezoidal rule, which is exact for what turns once. */
+/** e^{−β} I_n(β), I_n the Bessel function, by the trapezoidal rule, whose error is of the order of I_{steps − n}(β). */
 export function bessel(n, beta) {
-  const steps = 128;
+  const steps = 128 + 16 * Math.ceil(Math.sqrt(beta));
   let sum = 0;
-  for (let k = 0; k < steps; k++) sum += Math.exp(beta * Math.cos(TURN * k / steps)) * Math.cos(n * TURN * k / steps);
+  for (let k = 0; k < steps; k++) sum += Math.exp(beta * (Math.cos(TURN * k / steps) - 1)) * Math.cos(n * TURN * k / steps);
   return sum / steps;
 }
 
 /** ⟨cos P⟩ on the torus of V plaquettes: Σ I_n′ I_nᵛ⁻¹ / Σ I_nᵛ over all n. */
 export function exactMean(beta, volume) {
+  const most = 40 + Math.ceil(4 * Math.sqrt(beta));
+  const I = Array.from({ length: most + 2 }, (_, n) => bessel(n, beta));
   let [top, bottom] = [0, 0];
-  for (let n = -40; n <= 40; n++) {
-    const share = (bessel(n, beta) / bessel(0, beta)) ** volume;
-    if (share < 1e-300) continue;
-    top += share * (bessel(n - 1, beta) + bessel(n + 1, beta)) / (2 * bessel(n, beta));
+  for (let n = -most; n <= most; n++) {
+    const share = (I[Math.abs(n)] / I[0]) ** volume;
+    if (!(share > 1e-300)) continue;
+    top += share * (I[Math.abs(n - 1)] + I[Math.abs(n + 1)]) / (2 * I[Math.abs(n)]);
     bottom += share;
   }
   return top / bottom;
 }
 
 /** exp(β cos P) / 2πI₀(β). */
-export const density = (P, beta, normal = bessel(0, beta)) => Math.exp(beta * Math.cos(P)) / (TURN * normal);
+export const density = (P, beta, normal = bessel(0, beta)) => Math.exp(beta * (Math.cos(P) - 1)) / (TURN * normal);
 
 /** What a sampler's fields say: squares are levels row by row, field after field; weights are shares that add up to 1. */
 export function weigh(squares, weights, area, beta) {
@@ -108,9 +110,12 @@ export function weigh(squares, weights, area, beta) {
   const sampled = means.reduce((sum, m, n) => sum + weights[n] * m, 0);
   const width = TURN / BINS;
   const normal = bessel(0, beta);
-  // Gauss's rule of three points in each bin
-  const wanted = share.map((_, b) => [[-(0.6 ** 0.5), 5], [0, 8], [0.6 ** 0.5, 5]].reduce(
-    (sum, [at, w]) => sum + w / 18 * width * density(-Math.PI + (b + 0.5 + at / 2) * width, beta, normal), 0));
+  // Gauss's rule of three points in parts of each bin, which are short beside the width of the density
+  const parts = Math.ceil(Math.sqrt(beta) / 2);
+  const cell = width / parts;
+  const within = (c) => [[-(0.6 ** 0.5), 5], [0, 8], [0.6 ** 0.5, 5]].reduce(
+    (sum, [at, w]) => sum + w / 18 * cell * density(-Math.PI + (c + 0.5 + at / 2) * cell, beta, normal), 0);
+  const wanted = share.map((_, b) => Array.from({ length: parts }, (_, k) => within(b * parts + k)).reduce((sum, p) => sum + p, 0));
   return {
     share,
     numbers: {

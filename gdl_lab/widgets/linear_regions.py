@@ -12,7 +12,7 @@ import traitlets
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gdl_lab.widgets.stage import Widget, bundle, finite_array, float32_bytes
+from gdl_lab.widgets.stage import Finite, Widget, bundle, finite_array, float32_bytes
 
 __all__ = ["LinearRegions"]
 
@@ -50,9 +50,9 @@ class LinearRegions(Widget):
     weights: Any = traitlets.List().tag(sync=True)
     start: Any = traitlets.List().tag(sync=True)
     unit = traitlets.Unicode("1.1").tag(sync=True)
-    log_eta = traitlets.Float(-1.0).tag(sync=True)
+    log_eta = Finite(-1.0).tag(sync=True)
     steps = traitlets.Int(0).tag(sync=True)
-    last_step = traitlets.List(traitlets.Float()).tag(sync=True)
+    last_step = traitlets.List(Finite()).tag(sync=True)
 
     def __init__(
         self,
@@ -96,17 +96,22 @@ class LinearRegions(Widget):
         """The network with the present weights, in float64."""
         return network(self.widths, self.weights)
 
-    def readout(self, weights: Any = None, unit: str | None = None, log_eta: float | None = None) -> dict[str, float]:
+    def readout(self, **settings: Any) -> dict[str, float]:
         """The numbers beside the picture, by autograd in float64; arguments default to the present traits.
+
+        Args:
+            settings: ``weights``, ``unit`` and ``log_eta``.
 
         Returns:
             ``regions``, linear regions in the square; ``right``, points on their side of the decision line; ``error``;
             ``predicted`` = -η |∇E|² and ``actual`` = E(θ - η∇E) - E(θ) of a gradient step; ``gradient_0``, …,
             ``gradient_bias``, the gradient with respect to the numbers of the selected unit.
         """
-        weights = check_weights(self.weights if weights is None else weights, self.widths)
-        layer, index = map(int, (self.unit if unit is None else unit).split("."))
-        eta = 10.0 ** (self.log_eta if log_eta is None else log_eta)
+        if "weights" in settings:
+            settings["weights"] = check_weights(settings["weights"], self.widths)
+        weights, unit, log_eta = self.chosen(("weights", "unit", "log_eta"), settings)
+        layer, index = map(int, unit.split("."))
+        eta = 10.0**log_eta
         points = torch.from_numpy(np.frombuffer(self.points, "<f4").astype(np.float64).reshape(-1, 2))
         labels = torch.from_numpy(np.frombuffer(self.labels, "<f4").astype(np.float64))
 

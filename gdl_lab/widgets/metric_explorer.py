@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gdl_lab.flows import RealNVP
 from gdl_lab.widgets.flow import check_points, pack, unpack
-from gdl_lab.widgets.stage import Widget, bundle, finite_array, float32_bytes
+from gdl_lab.widgets.stage import Finite, Widget, bundle, finite_array, float32_bytes
 
 __all__ = ["MetricExplorer"]
 
@@ -47,6 +47,7 @@ class MetricExplorer(Widget):
     Raises:
         ValueError: flows or a classifier that the page can not compute, other numbers of data sets than of
             thicknesses, thicknesses that are not positive and decreasing, or more than 900 kB of weights.
+        TraitError: a setting outside its range.
 
     Example:
         >>> flow, classifier = RealNVP(2, layers=2, hidden=(4,)), nn.Sequential(nn.Linear(2, 1))
@@ -58,7 +59,7 @@ class MetricExplorer(Widget):
     _esm = bundle("metric_explorer")
 
     names: Any = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    deltas: Any = traitlets.List(traitlets.Float()).tag(sync=True)
+    deltas: Any = traitlets.List(Finite()).tag(sync=True)
     layouts: Any = traitlets.List(traitlets.Dict()).tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     curve = traitlets.Bytes().tag(sync=True)
@@ -70,9 +71,9 @@ class MetricExplorer(Widget):
     classes: Any = traitlets.List(traitlets.Unicode()).tag(sync=True)
     flow = traitlets.Unicode().tag(sync=True)
     index = traitlets.Int(0, min=0).tag(sync=True)
-    point: Any = traitlets.List(traitlets.Float(), [0.0, 0.0], minlen=2, maxlen=2).tag(sync=True)
+    point: Any = traitlets.List(Finite(), [0.0, 0.0], minlen=2, maxlen=2).tag(sync=True)
     target = traitlets.Int(1, min=0, max=1).tag(sync=True)
-    log_rate = traitlets.Float(-1.5, min=-4.0, max=0.0).tag(sync=True)
+    log_rate = Finite(-1.5, min=-4.0, max=0.0).tag(sync=True)
     path_x = traitlets.Bool(False).tag(sync=True)
     path_z = traitlets.Bool(False).tag(sync=True)
     field = traitlets.Bool(True).tag(sync=True)
@@ -161,7 +162,7 @@ class MetricExplorer(Widget):
             ``p_x``, ``log_q_x``, ``distance_x`` and ``steps_x``, or with ``_z``.
         """
         names = ("flow", "index", "point", "target", "log_rate", "path_x", "path_z")
-        name, index, point, target, log_rate, path_x, path_z = (settings.get(n, getattr(self, n)) for n in names)
+        name, index, point, target, log_rate, path_x, path_z = self.chosen(names, settings, ("field",))
         flow, classifier, delta = self.to_flow(name, index), self.to_classifier(), self.deltas[index]
         x = torch.tensor([point], dtype=torch.float64)
         z = flow.pull(x)

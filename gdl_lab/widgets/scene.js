@@ -182,5 +182,6 @@ export function turnByHand(stage, canvas, { click = null, grip = () => null } = 
     if (held && !held.moved && !held.carry) click?.(place(event));
     held = null;
   });
+  stage.on(canvas, "pointercancel", () => { held = null; });
   canvas.style.cursor = "grab";
 }

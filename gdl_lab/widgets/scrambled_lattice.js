@@ -1,6 +1,6 @@
 // A U(1) lattice gauge field: links as arrows on the edges of a torus, plaquettes as squares, and what a gauge leaves of them.
 
-import { PHASE, Stage, arrow, colour, disc, element, fixed, floats, format, path, short } from "./stage.js";
+import { PHASE, Stage, arrow, colour, disc, element, fixed, floats, format, path, rgb, short } from "./stage.js";
 import { BINS, TURN, bessel, compare, density, radians, softmax, weigh, wrap } from "./lattice.js";
 
 const SETTINGS = ["coupling", "field", "amount", "gauge", "site", "turn", "link", "change", "corner", "width", "height", "sampler", "weighted", "count"];
@@ -126,10 +126,8 @@ function render({ model, el }) {
   }
 
   const shade = (P) => {
-    const dark = stage.root.style.colorScheme === "dark";
-    const paper = [1, 3, 5].map((i) => parseInt(stage.theme.paper.slice(i, i + 2), 16));
     const hue = colour(PHASE, P / TURN + 0.5);
-    return `rgb(${paper.map((p, i) => p + (dark ? 0.75 : 0.85) * (hue[i] - p))})`;
+    return `rgb(${rgb(stage.theme.paper).map((p, i) => p + (stage.dark ? 0.75 : 0.85) * (hue[i] - p))})`;
   };
 
   /** Pixels of the lattice: the length of a link, and where a site is drawn. */
@@ -279,7 +277,7 @@ function render({ model, el }) {
   };
   stage.drag(lattice, carry, { press, near });
 
-  stage.open([...SETTINGS, "links"], update);
+  stage.open(SETTINGS, update);
   return () => stage.close();
 }
 

@@ -13,7 +13,9 @@ export const PALETTE = {
   },
 };
 
-const hexes = (text) => text.split(" ").map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+/** [r, g, b] in 0 … 255 of "#rrggbb", with the sign or without. */
+export const rgb = (hex) => [0, 2, 4].map((i) => parseInt(hex.replace("#", "").slice(i, i + 2), 16));
+const hexes = (text) => text.split(" ").map(rgb);
 
 // matplotlib's RdBu_r and cividis, as equally spaced stops.
 export const DIVERGING = hexes("053061 2065ab 4393c3 90c4dd d1e5f0 f7f6f6 fddbc7 f3a481 d6604d b1182b 67001f");
@@ -57,6 +59,10 @@ export function fixed(value, decimals = 3) {
 
 /** A number as short as `digits` significant digits allow: 0, −1.5, 0.94. */
 export const short = (value, digits = 3) => String(Number(Number(value).toPrecision(digits))).replace("-", "−");
+
+/** Complex numbers are pairs: their product, and e^{i·angle}. */
+export const times = ([a, b], [c, d]) => [a * c - b * d, a * d + b * c];
+export const phase = (angle) => [Math.cos(angle), Math.sin(angle)];
 
 /** A round step that cuts a range into `most` parts or fewer. */
 export function roundStep(range, most) {
@@ -191,6 +197,11 @@ export class Stage {
     this.root.style.colorScheme = name;
   }
 
+  /** Whether the page is dark at present. */
+  get dark() {
+    return this.root.style.colorScheme === "dark";
+  }
+
   group(legend, ...children) {
     return element("fieldset", {}, element("legend", {}, legend), ...children);
   }
@@ -301,6 +312,8 @@ export class Stage {
       this.root.dataset.readout = JSON.stringify(numbers);
       this.root.dataset.settings = JSON.stringify(settings);
     };
-    return { list, tell };
+    /** Whether a screen reader is told of changes: not while the widget moves by itself. */
+    const announce = (on) => list.setAttribute("aria-live", on ? "polite" : "off");
+    return { list, tell, announce };
   }
 }

@@ -7,15 +7,20 @@ imports out.
 
 from __future__ import annotations
 
+import math
 import re
+import reprlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import anywidget
 import numpy as np
+import traitlets
 from numpy.typing import NDArray
+from torch import Tensor
 
-__all__ = ["Widget", "bundle", "finite_array", "float32_bytes"]
+__all__ = ["Finite", "Widget", "bundle", "finite_array", "float32_bytes"]
 
 HERE = Path(__file__).parent
 LIBRARIES = ("stage", "flow", "sphere", "surfaces", "scene", "lattice")
@@ -52,14 +57,55 @@ def _written_out(library: str, imported: set[str], name: str) -> str:
     return f"const {{ {names} }} = (() => {{\n{EXPORT.sub('', COMMENT.sub('', text))}return {{ {names} }};\n}})();\n"
 
 
+class Finite(traitlets.Float[Any, Any]):
+    """A float that is neither NaN nor infinite: JSON has no word for those, and a page no way to draw them."""
+
+    info_text = "a finite float"
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        value = super().validate(obj, value)
+        if not math.isfinite(value):
+            self.error(obj, value)
+        return value
+
+
 class Widget(anywidget.AnyWidget):
     """An `anywidget` whose numbers Python can compute again."""
 
     _css = (HERE / "stage.css").read_text(encoding="utf-8")
 
-    def readout(self, *positional: Any, **settings: Any) -> dict[str, float]:
-        """The numbers that the widget shows for the given settings, computed independently of its JavaScript."""
+    def readout(self, **settings: Any) -> dict[str, float]:
+        """The numbers that the widget shows for the given settings, computed independently of its JavaScript.
+
+        Raises:
+            ValueError: as `chosen`.
+        """
         raise NotImplementedError
+
+    def chosen(self, names: Sequence[str], settings: Mapping[str, Any], view: Sequence[str] = ()) -> list[Any]:
+        """The values of the traits ``names`` under ``settings``; what is not set there is as it is at present.
+
+        Args:
+            names: traits that the numbers depend on.
+            settings: name → value, as a reader might set them.
+            view: traits that a page sets as well and that change no number; checked, and not returned.
+
+        Raises:
+            ValueError: a setting with another name, or a value that its trait refuses.
+        """
+        known = (*names, *view)
+        if unknown := [name for name in settings if name not in known]:
+            raise ValueError(f"unknown setting {', '.join(map(repr, unknown))}: expected some of {', '.join(known)}")
+        given = {name: self._accepted(name, value) for name, value in settings.items()}
+        return [given[name] if name in given else getattr(self, name) for name in names]
+
+    def _accepted(self, name: str, value: Any) -> Any:
+        """The value as the trait would hold it; NumPy's and torch's numbers and arrays become Python's."""
+        plain = value.tolist() if isinstance(value, np.generic | np.ndarray | Tensor) else value
+        try:
+            return self.traits()[name]._validate(self, plain)
+        except traitlets.TraitError as error:
+            raise ValueError(f"{type(self).__name__} can not set {name} to {reprlib.repr(value)}: {error}") from None
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
@@ -81,7 +127,8 @@ def finite_array(values: Any, what: str, shape: str) -> NDArray[np.float64]:
         ValueError: not numbers, empty, NaN or infinite; the message names ``what`` and the expected ``shape``.
     """
     if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = (values.double() if values.is_floating_point() else values).numpy()  # numpy knows no bfloat16
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

@@ -39,6 +39,7 @@ class SweepFigure(Widget):
     Raises:
         ValueError: no rows or more than 1,000, columns that are not there, axes without a single number, or more than
             eight families.
+        TraitError: a setting outside its range, such as a family that is not there.
 
     Example:
         >>> runs = [{"net": "a", "n": n, "seed": s, "hit": n / (n + 10 - s)} for n in (10, 20) for s in (0, 1)]
@@ -92,12 +93,6 @@ class SweepFigure(Widget):
         families = list(dict.fromkeys(run[family] for run in runs))
         if len(families) > MOST_FAMILIES:
             raise ValueError(f"expected {MOST_FAMILIES} families at most, {family!r} has {len(families)}")
-        chosen = {"x": across[0], "y": up[0], "shown": families, **settings}
-        for name, choices in (("x", across), ("y", up)):
-            if chosen[name] not in choices:
-                raise ValueError(f"expected {name} to be one of {', '.join(choices)}, got {chosen[name]!r}")
-        if unknown := set(chosen["shown"]) - set(families):
-            raise ValueError(f"expected families {', '.join(families)}, got {', '.join(map(str, unknown))}")
         super().__init__(
             rows=runs,
             x_columns=across,
@@ -108,8 +103,16 @@ class SweepFigure(Widget):
             lower=less,
             labels=dict(labels or {}),
             families=families,
-            **chosen,
+            **{"x": across[0], "y": up[0], "shown": families, **settings},
         )
+
+    @traitlets.validate("x", "y", "shown")
+    def _check_choice(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        known = {"x": self.x_columns, "y": self.y_columns, "shown": self.families}[name]
+        if unknown := [each for each in (value if name == "shown" else [value]) if each not in known]:
+            raise traitlets.TraitError(f"expected {name} among {', '.join(known)}, got {', '.join(map(str, unknown))}")
+        return value
 
     def __repr__(self) -> str:
         return f"SweepFigure({len(self.rows)} runs; {', '.join(self.families)})"
@@ -126,7 +129,7 @@ class SweepFigure(Widget):
             highest ``y_low`` and ``y_high``, and the number of its ``rows``; and for each family with a point as good
             or better in the mean, ``reach_`` and its name: the smallest x of those.
         """
-        x, y, shown, chosen = (settings.get(name, getattr(self, name)) for name in ("x", "y", "shown", "point"))
+        x, y, shown, chosen = self.chosen(("x", "y", "shown", "point"), settings, ("log_x", "log_y"))
         groups: dict[Any, list[tuple[float, float]]] = {}
         for run in sorted(self.rows, key=self._place):
             pairs = groups.setdefault(self._place(run), [])

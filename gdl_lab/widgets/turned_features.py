@@ -63,6 +63,7 @@ class TurnedFeatures(Widget):
     Raises:
         ValueError: pictures that are not square or of another size, names that are not one for each, a network with
             other layers, or more than 600 kB of kernels.
+        TraitError: a setting outside its range.
 
     Example:
         >>> TurnedFeatures(network="C4 lift").readout(angle=90)["error"] < 1e-12
@@ -145,7 +146,7 @@ class TurnedFeatures(Widget):
             ``blur`` = ‖ρ(g⁻¹)ρ(g)x − x‖ / ‖x‖, what turning there and back loses of the picture itself.
         """
         names = ("network", "image", "angle", "stride", "grown", "orientations", "channel")
-        network, image, angle, stride, grown, orientations, channel = (settings.get(n, getattr(self, n)) for n in names)
+        network, image, angle, stride, grown, orientations, channel = self.chosen(names, settings)
         x = torch.from_numpy(np.frombuffer(self.images, "<f4").astype(np.float64)).view(-1, 1, *self.shape[1:])[[image]]
         x = F.pad(x, (0, 1, 0, 1)) if grown else x
         program = self.programs[network]

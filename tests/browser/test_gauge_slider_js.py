@@ -277,3 +277,44 @@ def test_a_finger_turns_the_surface_and_scrolls_beside_it(page: OpenPage) -> Non
     canvas = root.locator("canvas").first
     assert canvas.evaluate(taken, [0.5, 0.6])
     assert not canvas.evaluate(taken, [0.03, 0.1])
+
+
+def quiet_layer(spin: int) -> GaugeConv:
+    layer = GaugeConv([spin], [1]).requires_grad_(False)
+    layer.coefficients.zero_()
+    return layer
+
+
+@pytest.mark.parametrize("case", ["numbers", "weights", "waves"])
+def test_what_vanishes_is_drawn(page: OpenPage, case: str) -> None:
+    """A field whose numbers are all zero, layers whose weights are, and a field that is zero altogether."""
+    waves = [[*row[:7], 0.0] for row in WAVES] if case == "numbers" else [[0.0] * 8] if case == "waves" else None
+    layers = (quiet_layer(1), quiet_layer(0)) if case == "weights" else (None, None)
+    watched, widget = page(), GaugeSlider(*layers, waves=waves, amount=0.4)
+    (root,) = driver.host(watched, widget)
+    for layer in ("arrows", "numbers"):
+        driver.put(root, "layer", layer)
+        for wrong in ("false", "true"):
+            driver.put(root, "wrong", wrong)
+            shown = driver.numbers(root)
+            driver.agree(shown, widget.readout(**driver.settings(root)))
+            if (case, layer) != ("numbers", "arrows"):
+                assert shown["error"] == shown["out_length"] == 0
+    assert driver.numbers(root)["length"] == 0 or case == "weights"
+    assert not watched.errors
+
+
+def test_a_press_that_is_taken_away_is_no_click(page: OpenPage, blank: Watched) -> None:
+    watched, widget = page(), GaugeSlider()
+    (root,) = driver.host(watched, widget)
+    x = spread(SURFACES["sphere"], 84, dtype=torch.float64)[0]
+    front = int((x @ torch.tensor([0.785, 0.453, 0.423], dtype=torch.float64)).argsort()[-3])
+    u, v = place(blank, root, front, widget)
+    send = """(canvas, [type, clientX, clientY]) => canvas.dispatchEvent(
+      new PointerEvent(type, { pointerId: 1, clientX, clientY, bubbles: true }))"""
+    canvas = root.locator("canvas").first
+    canvas.evaluate("(canvas) => { canvas.setPointerCapture = () => {}; }")  # no real pointer has this number
+    for kinds, read in ((("pointerdown", "pointercancel", "pointerup"), 44), (("pointerdown", "pointerup"), front)):
+        for kind in kinds:
+            canvas.evaluate(send, [kind, u, v])
+        assert driver.settings(root)["point"] == read

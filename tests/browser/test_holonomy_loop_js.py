@@ -120,6 +120,49 @@ def test_the_button_carries_it_round(page: OpenPage) -> None:
     assert driver.numbers(root)["angle"] == pytest.approx(90, abs=1e-9)
 
 
+ALONG = "window.models[0].get('along')"
+
+
+def test_pressing_again_or_taking_the_arrow_stops_it(page: OpenPage) -> None:
+    watched = page()
+    (root,) = driver.host(watched, HolonomyLoop(loop="octant", along=60))
+    live = root.locator("dl")
+    button = root.locator("button")
+    for stop in ("press", "carry"):
+        button.click()
+        watched.page.wait_for_function(f"{ALONG} > 0 && {ALONG} < 60")
+        assert button.text_content() == "stop"
+        assert live.get_attribute("aria-live") == "off"  # sixty numbers in four seconds are no reading
+        if stop == "press":
+            button.click()
+        else:
+            driver.put(root, "along", "7")
+        at = watched.page.evaluate(ALONG)
+        assert at < 60 if stop == "press" else at == 7
+        assert button.text_content() == "carry it round"
+        assert live.get_attribute("aria-live") == "polite"
+        watched.page.wait_for_timeout(200)
+        assert watched.page.evaluate(ALONG) == at
+    button.click()
+    watched.page.wait_for_function(f"{ALONG} === 60", timeout=20_000)
+    assert live.get_attribute("aria-live") == "polite"
+    assert button.text_content() == "carry it round"
+
+
+def test_nothing_moves_for_those_who_want_nothing_to_move(page: OpenPage) -> None:
+    watched = page()
+    watched.page.emulate_media(reduced_motion="reduce")
+    (root,) = driver.host(watched, HolonomyLoop(loop="octant", along=20))
+    seen = watched.page.evaluate("""() => {
+      const seen = [];
+      window.models[0].on("change:along", (_, value) => seen.push(value));
+      document.querySelector("button").click();
+      return new Promise((done) => setTimeout(() => done(seen), 200));
+    }""")
+    assert seen == [60]
+    assert driver.numbers(root)["angle"] == pytest.approx(90, abs=1e-9)
+
+
 def test_what_can_be_set_depends_on_the_loop(page: OpenPage) -> None:
     watched = page()
     (root,) = driver.host(watched, HolonomyLoop())

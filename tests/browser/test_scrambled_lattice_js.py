@@ -92,10 +92,10 @@ def test_changes_are_counted_where_they_are(blank: Watched) -> None:
 
 def test_densities_are_those_of_the_course(blank: Watched) -> None:
     P = np.linspace(-math.pi, math.pi, 41)
-    for beta in (0.3, 1.0, 3.0, 8.0):
+    for beta in (0.3, 1.0, 3.0, 8.0, 60.0, 400.0, 1000.0):
         n = list(range(6))
         assert np.allclose(
-            call(blank, MODULE, f"args[0].map((n) => js.bessel(n, {beta}))", n), special.iv(n, beta), 1e-12
+            call(blank, MODULE, f"args[0].map((n) => js.bessel(n, {beta}))", n), special.ive(n, beta), 1e-12, 1e-15
         )
         shown = call(blank, MODULE, f"args[0].map((P) => js.density(P, {beta}))", P.tolist())
         assert np.allclose(shown, stats.vonmises(beta).pdf(P), rtol=1e-10)
@@ -191,3 +191,14 @@ def test_samplers_are_offered_where_they_are(page: OpenPage) -> None:
     assert options["sampler"] == ("HMC", "tree gauge")
     assert "weighted" not in options  # HMC stands in, and has no weights
     driver.agree(driver.numbers(root), widget.readout(**driver.settings(root)))
+
+
+@pytest.mark.parametrize("beta", [60.0, 1000.0])
+def test_narrow_densities_are_drawn(page: OpenPage, beta: float) -> None:
+    seed = fresh_seed()
+    print(f"seed {seed}")
+    theta = torch.randn(40, 2, 4, 4, generator=torch.Generator().manual_seed(seed)) * beta**-0.5
+    watched, widget = page(), ScrambledLattice({beta: {"q": theta}})
+    (root,) = driver.host(watched, widget)
+    driver.agree(driver.numbers(root), widget.readout(**driver.settings(root)), relative=1e-7)
+    assert not watched.errors

@@ -34,7 +34,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         (f"{_INTEGRAL}    return (w * f(r) * r.sin()).sum()", "One ray only"),
     ],
     "kernel": [
-        (f"{_KERNEL}    return torch.exp(1j * (n - m) * theta)", "read actively"),
+        (f"{_KERNEL}    return torch.exp(1j * (n - m) * theta)", "with X turned"),
         (f"{_KERNEL}    return torch.exp(1j * (m + n) * theta)", "also conjugate the field"),
         (f"{_KERNEL}    return torch.exp(1j * m * theta)", "the spin that comes in"),
         (f"{_KERNEL}    return torch.cos((m - n) * theta)", "two frequencies"),

@@ -42,7 +42,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
     ],
     "charge": [
         (f"{_CHARGE}    return P.sum((1, 2)) / (2 * math.pi)", "Wrap every plaquette"),
-        (f"{_CHARGE}    return wrapped.sum((1, 2))", "how many turns"),
+        (f"{_CHARGE}    return wrapped.sum((1, 2))", "how many full turns"),
         (f"{_CHARGE}    return -wrapped.sum((1, 2)) / (2 * math.pi)", "the other orientation"),
         (f"{_CHARGE}    return wrapped[:, :-1, :-1].sum((1, 2)) / (2 * math.pi)", "the last row"),
     ],
