@@ -21,8 +21,8 @@ from gdl_lab.bundles.moebius import (
     strip_links,
 )
 from gdl_lab.bundles.winds import CoordinateNetwork, GaugeNetwork, draw_winds, learn_winds, relative_error
+from gdl_lab.claims.surfaces import about
 from gdl_lab.data.digits import digits8
-from tests.known_surfaces import about_z
 
 KINDS = ("trivial", "sign", "regular")
 H, W = 7, 12
@@ -144,7 +144,7 @@ def test_errors_of_the_gauge_network_do_not_depend_on_frames(rng: torch.Generato
     assert (lengths[1] - lengths[0]).norm() < 1e-10 * lengths[0].norm()
     assert (lengths[2] - lengths[0]).norm() > 0.1 * lengths[0].norm()
     plain = CoordinateNetwork().double().requires_grad_(False)
-    R = about_z(1.0)
+    R = about(2, 1.0)
     y, _ = spread(Sphere(), 120, dtype=torch.float64)
     v = draw_winds(Sphere(), y, 2, rng).measured
     moves = [(Neighbours(Sphere(), y @ T, areas, 0.6), v @ T) for T in (torch.eye(3, dtype=y.dtype), R)]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gdl_lab import data, recipes, runtime
+from gdl_lab import data, recipes
 from gdl_lab.claims import ch04, specimens
 from gdl_lab.flows import Flow, Glow, RealNVP
 from gdl_lab.flows.coverage import coverage
@@ -74,20 +74,6 @@ def test_every_kind_of_flow_is_judged_and_moves_points() -> None:
     assert sum(flow.shape == (2,) for flow in kinds.values()) == 2
     assert ch04.pull_undoes_push.outcome().extra["moved"] > 0.05
     assert all(flow.anchor.dtype == torch.float64 for flow in kinds.values())
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_exact_claims_hold_for_every_seed(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    monkeypatch.setattr(runtime, "fresh_seed", lambda: seed)
-    for claim in (
-        ch04.pull_undoes_push,
-        ch04.log_determinant_is_that_of_autograd,
-        ch04.density_integrates_to_one,
-        ch04.determinant_is_the_talks_sum,
-        ch04.alternation_mixes_everything,
-    ):
-        measured = claim.outcome()
-        assert measured.holds, measured
 
 
 def test_two_layers_are_not_triangular_and_two_do_not_mix_everything() -> None:

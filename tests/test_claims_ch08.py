@@ -10,34 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from gdl_lab import data, runtime
+from gdl_lab import data
 from gdl_lab.claims import ch08, spheres
 from gdl_lab.data import Dataset
 from gdl_lab.networks import ChartCNN, ChartUNet
 from gdl_lab.recipes.spherical_digits import OnChart
 from gdl_lab.sphere import S2FFT, SO3Conv, SphericalCNN, SphericalSegmenter, convolve, wigner_D
 from gdl_lab.sphere import digits as painting
-
-EXACT = (
-    ch08.convolutions_are_the_integrals,
-    ch08.slide_in_fourier_space,
-    ch08.convolutions_are_equivariant,
-    ch08.all_linear_maps,
-    ch08.integrals_at_the_end,
-    ch08.nonlinearity_aliases,
-    ch08.mistakes_break_it,
-    ch08.area_is_kept_by_rotations,
-)
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("claim", EXACT, ids=lambda claim: claim.id)
-def test_exact_claims_hold_for_every_seed(monkeypatch: pytest.MonkeyPatch, claim: Any, seed: int) -> None:
-    monkeypatch.setattr(runtime, "fresh_seed", lambda: seed)
-    measured = claim.outcome()
-    assert measured.holds, measured
-    assert measured.extra["seed"] == str(seed)
-
 
 # Convolutions
 
@@ -193,7 +172,8 @@ def row(network: str, copies: int, steps: int, miou: float, seconds: float, **mo
 
 ROWS = [
     row("equivariant", 0, 500, 0.7, 60), row("equivariant", 0, 500, 0.8, 60, seed=1),
-    row("equivariant", 0, 1000, 0.76, 120), row("equivariant", 0, 500, 0.1, 60, digits=100),
+    row("equivariant", 0, 1000, 0.76, 120), row("equivariant", 0, 1000, 0.76, 120, seed=1),
+    row("equivariant", 0, 500, 0.1, 60, digits=100),
     row("unet-8", 5, 500, 0.4, 40), row("unet-8", 5, 1000, 0.5, 80), row("unet-8", 20, 500, 0.3, 40),
     row("unet-8", 20, 8000, 0.79, 640), row("unet-8", 20, 500, 0.99, 40, rate_factor=2.0),
 ]  # fmt: skip
@@ -206,6 +186,16 @@ def test_the_budget_decides_who_is_ahead(monkeypatch: pytest.MonkeyPatch) -> Non
     assert equal.extra["copies"] == 5
     assert equal.extra["after_1000"] == pytest.approx(0.76 - 0.5)
     assert long.value == pytest.approx(0.76 - 0.79)
+    assert long.extra["times"] == pytest.approx(640 / 120)
+    assert "both" not in long.extra
+
+
+def test_a_spherical_network_that_saw_copies_is_a_kind_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [row("equivariant", 20, 500, 0.95, 10), row("equivariant", 50, 500, 0.9, 10, miou_held_out=0.99)]
+    monkeypatch.setattr(ch08.sweeps, "stored", lambda name: [*ROWS, *both])
+    equal, long = ch08.at_equal_budget.outcome(), ch08.given_time.outcome()
+    assert (equal.extra["spherical"], long.extra["spherical"]) == (pytest.approx(0.75), pytest.approx(0.76))
+    assert long.extra["both"] == 0.9
 
 
 def test_a_rival_is_chosen_by_digits_held_out_and_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +206,14 @@ def test_a_rival_is_chosen_by_digits_held_out_and_within_its_time(monkeypatch: p
     slow = [one for one in ROWS if one["network"] == "equivariant" or one["training_seconds"] > 200]
     monkeypatch.setattr(ch08.sweeps, "stored", lambda name: slow)
     assert math.isnan(ch08.at_equal_budget.outcome().value)
+
+
+def test_the_best_of_single_trainings_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = [{**one, "seed": seed} for one in ROWS for seed in (7, 8)]
+    lucky = row("unet-8", 50, 500, 0.9, 40, miou_held_out=0.95)
+    monkeypatch.setattr(ch08.sweeps, "stored", lambda name: [*seeds, lucky])
+    assert ch08.at_equal_budget.outcome().extra["copies"] == 5
+    assert ch08.given_time.outcome().extra["copies"] == 20
 
 
 def test_without_rows_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,3 +238,16 @@ def test_a_little_training_is_that_of_the_sweep() -> None:
     again = spheres.read_digits.__wrapped__(60, 4, tested=20)
     assert all(torch.equal(a, b) for a, b in zip(readers.planar.parameters(), again.planar.parameters(), strict=True))
     assert len(readers.test) == 20
+
+
+def test_of_the_longest_trainings_the_seeds_are_counted() -> None:
+    more = {"miou_training": 0.9, "miou_points": 0.5}
+    rows = [
+        row("unet-8", 5, 4000, 0.4, 100, settled=True, **more),
+        row("unet-8", 5, 4000, 0.6, 200, settled=None, seed=1, **more),
+        row("unet-8", 5, 500, 0.1, 10, settled=None, seed=2, **more),
+        row("equivariant", 0, 500, 0.7, 30, settled=False, **more),
+    ]
+    ours, theirs = spheres.longest_trainings(rows)
+    assert ours == ["equivariant", 0, 500, 30, 0.9, 0.5, "0.700", "0 of 1"]
+    assert theirs == ["unet-8", 5, 4000, 150, 0.9, 0.5, "0.500 (0.400–0.600)", "1 of 2"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-from torch import Tensor
 
+from gdl_lab.claims.links import degree
 from gdl_lab.lattice import (
     berry_links,
     bloch_vectors,
@@ -28,17 +26,6 @@ from gdl_lab.lattice import (
 )
 from gdl_lab.lattice.learning import chern_networks, loop_networks
 from gdl_lab.networks import count_parameters
-
-
-def degree(d: Tensor) -> Tensor:
-    """How often d/|d| covers the sphere: the signed solid angles of two triangles a cell, over 4π."""
-    n = d / d.norm(dim=-1, keepdim=True)
-    right, up, both = n.roll(-1, 1), n.roll(-1, 2), n.roll((-1, -1), (1, 2))
-    total = torch.zeros(len(d), dtype=d.dtype)
-    for a, b, c in ((n, right, both), (n, both, up)):
-        volume = (a * torch.linalg.cross(b, c)).sum(-1)
-        total += 2 * torch.atan2(volume, 1 + (a * b).sum(-1) + (b * c).sum(-1) + (c * a).sum(-1)).sum((1, 2))
-    return total / (4 * math.pi)
 
 
 @pytest.mark.parametrize("size", [5, 8, 13])

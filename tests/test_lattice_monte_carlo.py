@@ -12,6 +12,7 @@ import torch
 from scipy import integrate, special
 from torch import Tensor
 
+from gdl_lab.claims.fields import su3_plaquette
 from gdl_lab.lattice import (
     autocorrelation_time,
     blocked,
@@ -37,17 +38,6 @@ CHAINS: dict[str, Chain] = {
     "HMC": lambda U, beta, rng: (U for U, _ in hmc(U, beta, steps=8, length=1.2, generator=rng)),
     "heat bath": lambda U, beta, rng: heat_bath(U, beta, generator=rng),
 }
-
-
-def su3_plaquette(beta: float) -> float:
-    """⟨Re tr U/3⟩ of one SU(3) matrix with weight exp(β Re tr U/3), by Weyl's formula on a grid of angles."""
-    a = 2 * np.pi * np.arange(120) / 120
-    first, second = np.meshgrid(a, a)
-    e = [np.exp(1j * t) for t in (first, second, -first - second)]
-    weight = np.abs((e[0] - e[1]) * (e[1] - e[2]) * (e[0] - e[2])) ** 2
-    t = np.real(sum(e)) / 3
-    weight = weight * np.exp(beta * t)
-    return float((weight * t).sum() / weight.sum())
 
 
 def expected(group: str, beta: float, volume: int) -> float:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gdl_lab import claims, runtime
 from gdl_lab.claims import ledger
 from gdl_lab.claims.ledger import Bound, ClaimFailed, at_least, at_most, claim, registered, reported, within
+from tests.test_exact_claims import EXACT
 
 ENTERED = claims.registered()
 KEYS = ["id", "talk", "statement", "value", "bound", "holds", "seconds", "profile"]
@@ -253,13 +254,50 @@ def test_a_statement_is_a_sentence(entered: ledger.Claim) -> None:
     assert len(entered.statement) <= 250
 
 
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The fresh seeds that a test draws, in order."""
+    seeds: list[int] = []
+    fresh = runtime.fresh_seed
+
+    def draw() -> int:
+        seeds.append(fresh())
+        return seeds[-1]
+
+    monkeypatch.setattr(runtime, "fresh_seed", draw)
+    return seeds
+
+
+def shows_its_seed(measured: ledger.Measured, drawn: list[int]) -> bool:
+    """Whether a claim that drew a fresh seed shows it, of several the first; one that drew none is not asked."""
+    return not drawn or str(measured.extra.get("seed")) == str(drawn[0])
+
+
+@pytest.mark.parametrize(
+    ("show", "right"),
+    [(lambda seed: {"seed": str(seed)}, True), (lambda seed: {"seed": str(seed + 1)}, False), (lambda seed: {}, False)],
+    ids=["its own", "another", "none"],
+)
+def test_a_claim_that_shows_another_seed_is_found_out(show: Any, right: bool, drawn: list[int]) -> None:
+    @claim("test.seed", talk="neural-networks", bound=reported())
+    def measure() -> dict[str, Any]:
+        """It draws a seed."""
+        return {"value": 0.0, **show(runtime.fresh_seed())}
+
+    assert shows_its_seed(measure.outcome(), drawn) == right
+    assert len(drawn) == 1
+    assert shows_its_seed(measure.outcome(), [])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "entered", [entered for entered in ENTERED if entered.runs_in("smoke")], ids=lambda entered: entered.id
 )
-def test_the_claim_holds_in_smoke(entered: ledger.Claim) -> None:
+def test_the_claim_holds_in_smoke_and_shows_the_seed_that_it_drew(entered: ledger.Claim, drawn: list[int]) -> None:
     measured = entered.outcome()
     print(measured)
+    assert shows_its_seed(measured, drawn)
+    assert (entered in EXACT) == bool(drawn), "what draws a seed is measured for several in test_exact_claims"
     assert measured.profile == "smoke"
     assert measured.holds, str(measured)
     assert list(measured.row()) == KEYS

@@ -17,12 +17,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from gdl_lab import checkpoints, cli, data, recipes, runtime
+from gdl_lab import checkpoints, data, recipes, runtime
 from gdl_lab.data import DataError
 from gdl_lab.flows import Glow
 from gdl_lab.networks import ConvolutionalReader
 from gdl_lab.recipes import Card, PictureFlow, Plan
 from gdl_lab.training import CheckpointError
+from tests.command_line import Gdl, one_sentence
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -283,53 +284,35 @@ def test_without_the_pictures_nothing_is_begun(tmp_path: Path, monkeypatch: pyte
 # The verb
 
 
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["gdl-lab", "train", *arguments])
-    monkeypatch.setattr(cli, "console", cli.Console(width=300))
-    code: object = 0
-    try:
-        cli.main()
-    except SystemExit as stop:
-        code = stop.code or 0
-    said = capfd.readouterr()
-    assert isinstance(code, int)
-    return code, said.out, said.err
-
-
-def test_the_verb_alone_lists_every_recipe(
-    made: tuple[Path, Card], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_verb_alone_lists_every_recipe(made: tuple[Path, Card], gdl: Gdl) -> None:
     folder, card = made
-    code, out, _ = run(monkeypatch, capfd, "--folder", str(folder))
-    assert code == 0
-    rows = {match[1]: line for line in out.splitlines() if (match := re.match(r"│ ([\w.-]+) +│", line))}
+    listed = gdl("train", "--folder", str(folder))
+    assert listed.code == 0
+    rows = {match[1]: line for line in listed.out.splitlines() if (match := re.match(r"│ ([\w.-]+) +│", line))}
     assert rows.keys() == recipes.RECIPES.keys()
     assert f"{card.value:.3g} {card.metric}" in rows["tiny"]
     assert f"a Gaussian: {card.gaussian:.3g}" in rows["tiny"]
     assert "gdl-lab train digits-glow" in rows["digits-glow"]
 
 
-def test_a_damaged_card_does_not_hide_the_others_in_the_list(
-    tmp_path: Path, made: tuple[Path, Card], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_card_does_not_hide_the_others_in_the_list(tmp_path: Path, made: tuple[Path, Card], gdl: Gdl) -> None:
     for path in made[0].iterdir():
         shutil.copy(path, tmp_path)
     (tmp_path / "moons.json").write_text("{}")
-    code, out, _ = run(monkeypatch, capfd, "--folder", str(tmp_path))
-    assert code == 0
-    assert "gdl-lab train moons" in out
-    assert f"{made[1].value:.3g} {made[1].metric}" in out
+    listed = gdl("train", "--folder", str(tmp_path))
+    assert listed.code == 0
+    assert "gdl-lab train moons" in listed.out
+    assert f"{made[1].value:.3g} {made[1].metric}" in listed.out
 
 
-def test_the_verb_trains_and_says_what_it_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    code, out, err = run(monkeypatch, capfd, "tiny", "-p", "smoke", "--folder", str(tmp_path))
+def test_the_verb_trains_and_says_what_it_made(tmp_path: Path, gdl: Gdl) -> None:
+    trained = gdl("train", "tiny", "-p", "smoke", "--folder", str(tmp_path))
     card = recipes.card("tiny", tmp_path)
-    assert code == 0
-    assert str(recipes.weights("tiny", tmp_path)) in out
-    assert f"bits/dim on the test pictures: {card.value:.3g}; a Gaussian has {card.gaussian:.3g}" in out
-    assert "tiny:" in err  # the progress bar
+    assert trained.code == 0
+    assert str(recipes.weights("tiny", tmp_path)) in trained.out
+    said = f"bits/dim on the test pictures: {card.value:.3g}; a Gaussian has {card.gaussian:.3g}"
+    assert said in trained.out
+    assert "tiny:" in trained.err  # the progress bar
 
 
 @pytest.mark.parametrize(
@@ -341,14 +324,10 @@ def test_the_verb_trains_and_says_what_it_made(
     ],
 )
 def test_the_verb_complains_in_one_sentence(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    arguments: list[str],
-    said: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gdl: Gdl, arguments: list[str], said: str
 ) -> None:
     monkeypatch.setenv("GDL_LAB_DATA", str(tmp_path))
     monkeypatch.setenv("GDL_LAB_CACHE", str(tmp_path))
-    code, out, err = run(monkeypatch, capfd, *arguments, "--folder", str(tmp_path))
-    assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert said in err
+    outcome = gdl("train", *arguments, "--folder", str(tmp_path))
+    assert one_sentence(outcome)
+    assert said in outcome.err

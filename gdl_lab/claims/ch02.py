@@ -238,10 +238,9 @@ def influence_walks(*, sigmas: Mapping[int, float] | None = None) -> dict[str, f
 def other_dimensions() -> dict[str, float | str]:
     """Higher-dimensional versions exist: in 1, 2 and 3 dimensions the same sum gives a matrix with entries κ(y−x)."""
     layers: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-    worst, seed = 0.0, 0
-    for d, conv in layers.items():
-        sides = (9, 5, 4)[:d] if d > 1 else (9,)
-        seed, (kernel, f) = _draw((1, 1, *(3,) * d), (1, 1, *sides))
+    worst, sizes = 0.0, {d: (9, 5, 4)[:d] for d in layers}
+    seed, drawn = _draw(*(shape for d, sides in sizes.items() for shape in ((1, 1, *(3,) * d), (1, 1, *sides))))
+    for conv, sides, kernel, f in zip(layers.values(), sizes.values(), drawn[::2], drawn[1::2], strict=True):
         grid = list(product(*map(range, sides)))
         w = torch.zeros(len(grid), len(grid), dtype=torch.float64)
         for (row, x), (column, y) in product(enumerate(grid), enumerate(grid)):

@@ -36,8 +36,8 @@ from gdl_lab.symmetry import equivariance_error
 
 __all__ = [
     "Masks", "Point", "Readers", "aliasing", "answer_error", "contestants", "fresh", "group_quadrature",
-    "harmonics", "iou", "labelled", "normal", "on_group", "on_sphere", "painted", "pose_error", "read_digits",
-    "read_shares", "said", "segment_digits", "segment_scores", "share", "smooth", "sphere_quadrature",
+    "harmonics", "iou", "labelled", "longest_trainings", "normal", "on_group", "on_sphere", "painted", "pose_error",
+    "read_digits", "read_shares", "said", "segment_digits", "segment_scores", "share", "smooth", "sphere_quadrature",
     "stored_shares", "tilt", "wigner",
 ]  # fmt: skip
 
@@ -326,8 +326,11 @@ class Point(NamedTuple):
     seconds: float
 
 
-def contestants(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Point], list[Point]]:
-    """The points of the sweep `sphere-segmentation` with 500 digits and nothing special: spherical networks, U-Nets."""
+def contestants(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Point], list[Point], list[Point]]:
+    """The points of the sweep `sphere-segmentation` with 500 digits and nothing special, of three kinds.
+
+    Spherical networks that saw upright digits, U-Nets, and spherical networks that saw rotated copies.
+    """
     usual = {"digits": 500, "items": 1, "bandlimit": 12, "weighted": True, "rate_factor": 1.0}
     groups: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -339,7 +342,37 @@ def contestants(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Point], list[Po
 
     columns = ("miou", "miou_held_out", "training_seconds")
     points = [Point(*key, len(found), *(mean(found, name) for name in columns)) for key, found in groups.items()]
-    return [p for p in points if p.network == "equivariant"], [p for p in points if p.network != "equivariant"]
+    spherical = [p for p in points if p.network == "equivariant"]
+    return (
+        [p for p in spherical if p.copies == 0],
+        [p for p in points if p.network != "equivariant"],
+        [p for p in spherical if p.copies > 0],
+    )
+
+
+def longest_trainings(rows: Sequence[Mapping[str, Any]]) -> list[list[object]]:
+    """Lines of a table from rows of `recipes.sweeps.plateaus`, for each network and number of copies.
+
+    Network, copies, steps of its longest training and, means over the seeds that had it: seconds, mean IoU on training
+    pictures, on fresh rotations with all points counted alike, and with their areas, where (lowest–highest) is over
+    seeds; at last, for how many of these seeds twice the steps had brought next to nothing.
+    """
+    groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["network"], row["copies"]), []).append(row)
+    lines: list[list[object]] = []
+    for (network, copies), found in sorted(groups.items()):
+        steps = max(row["steps"] for row in found)
+        longest = [row for row in found if row["steps"] == steps]
+        means = [
+            math.fsum(row[name] for row in longest) / len(longest)
+            for name in ("training_seconds", "miou_training", "miou_points", "miou")
+        ]
+        scores = [row["miou"] for row in longest]
+        spread = f" ({min(scores):.3f}–{max(scores):.3f})" if len(scores) > 1 else ""
+        settled = sum(row["settled"] is True for row in longest)
+        lines.append([network, copies, steps, *means[:-1], f"{means[-1]:.3f}{spread}", f"{settled} of {len(longest)}"])
+    return lines
 
 
 def stored_shares(rows: Sequence[Mapping[str, Any]], column: str, **at: Any) -> str:

@@ -62,9 +62,12 @@ SEGMENTATION = Sweep(
         *every(**EQUIVARIANT, seed=[0], steps=[1000, 2000]),
         *unets(8, [1000, 2000, 4000], (20, 5, 1, 50), seed=[0]),
         *unets(8, [8000], [20, 50], seed=[0]),
-        *unets(8, [500, 1000], [0], seed=[0]),
         *every(**EQUIVARIANT, seed=[1, 2], steps=[500, 1000, 2000]),
+        # both at once
+        *every(**EQUIVARIANT, copies=[20], steps=[2000, 4000, 1000], seed=[0, 1, 2]),
+        *every(**EQUIVARIANT, copies=[50], steps=[4000, 2000], seed=[0, 1, 2]),
         *unets(8, [500, 1000, 2000, 4000, 8000], COPIES, seed=[1, 2]),
+        *unets(8, [500, 1000], [0], seed=[0]),
         *unets(8, [500, 1000, 2000, 4000, 8000], [2, 10], seed=[0, 1, 2]),
         *unets(16, [1000, 2000, 4000, 8000], (20, 50, 5, 1, 2, 10), seed=[0, 1, 2]),
         *every(**EQUIVARIANT, seed=[0, 1, 2], steps=[4000]),
