@@ -124,8 +124,8 @@ GaugeSlider()
 # To compare an arrow at $x$ with one at $y$ we have to carry it there, by **parallel transport**. A **connection** on $P$ is a
 # rule for this: it says how a frame moves along a curve without being turned. On a surface in $\mathbb R^3$ there are two
 # obvious ways from one tangent plane to the next: drop what sticks out and mend the length, or take the shortest rotation of
-# one normal to the other. We carry an arrow round a circle of latitude, in ever shorter steps, and compare with
-# $2\pi(1-\cos\theta)$.
+# one normal to the other. We carry an arrow round a circle of latitude of the sphere, at the angle $\theta$ from the pole, in
+# ever shorter steps, and compare with $2\pi(1-\cos\theta)$, the area of the cap.
 
 # %%
 def project(curve, v):

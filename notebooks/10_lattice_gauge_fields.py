@@ -349,7 +349,7 @@ if run.profile != "smoke":
 # First a real number $\varphi(x)$ at every site, of action
 # $\sum_x\bigl[\sum_\mu(\varphi(x+\hat\mu)-\varphi(x))^2-4\varphi^2+8\varphi^4\bigr]$ {cite}`albergo2019`, by chapter 04's
 # couplings on a checkerboard, made to commute with $\varphi\to-\varphi$. log Z, which no Markov chain at one action tells,
-# agrees with the transfer matrix.
+# agrees with the transfer matrix: $Z=\operatorname{tr}T^L$, where $T$ leads from one row of sites to the next.
 
 # %%
 claims.ch10.phi4_meets_its_log_z()
@@ -481,11 +481,12 @@ def chern(d):                                 # (masses, L, L, 3) → one number
 
 m = torch.linspace(-3, 3, 120, dtype=torch.float64)
 coarse, fine = (chern(lattice.qi_wu_zhang(m, size)) for size in (5, 24))
+off = max((q - q.round()).abs().max() for q in (coarse, fine))
 display(figures.curves(
     {"5×5 momenta": (m, coarse.round().int()), "24×24 momenta": (m, fine.round().int())},
     xlabel="mass m", ylabel="Chern number of the lower band",
-    caption="Whole numbers on any grid. They change where the gap closes, at m = −2, 0 and 2; "
-    "five momenta, none of them π, miss where two of the three closings are.",
+    caption=f"Whole numbers on any grid (to {off:.0e}). They change where the gap closes, at m = −2, "
+    "0 and 2; five momenta, none of them π, miss where two of the three closings are.",
     alt="0 below −2, −1 up to 0, 1 up to 2, then 0. On 5×5 momenta "
     f"{int((coarse.round() != fine.round()).sum())} of {len(m)} masses have another number."))
 claims.ch10.chern_numbers_are_degrees()

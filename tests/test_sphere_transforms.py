@@ -255,6 +255,17 @@ def test_transforms_at_the_same_time_do_not_disturb_each_other(fft: FFT, rng: to
             assert (fft.analysis(signal) - F).abs().max() < 1e-13
 
 
+@each_kind
+def test_autocast_takes_no_digits(fft: FFT, rng: torch.Generator) -> None:
+    """A transform has the dtype of its input, in the middle too."""
+    F = spectrum(fft, 3, rng=rng).float()
+    signal = fft.synthesis(F)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ((F[:2].T @ F[:2]).float() - F[:2].T.double() @ F[:2].double()).abs().max() > 1e-4  # control
+        assert (fft.synthesis(F) - signal).abs().max() < 1e-5 * signal.abs().max()
+        assert (fft.analysis(signal) - F).abs().max() < 1e-5 * F.abs().max()
+
+
 def test_two_syntheses_in_one_thread_do_not_disturb_each_other(rng: torch.Generator) -> None:
     fft = SO3FFT(6, 1.25, 5)
     spectra = [spectrum(fft, 3, rng=rng) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""What every widget refuses to be asked: settings that it does not have, and values that its traits can not hold."""
+"""What every widget refuses to be asked: settings that it does not have, and values that its traits cannot hold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 import traitlets
 
 from gdl_lab.bundles import GaugeConv
-from gdl_lab.widgets import GaugeSlider, HolonomyLoop, LinearRegions, Widget
+from gdl_lab.widgets import GaugeSlider, Globe, HolonomyLoop, LinearRegions, Widget
 from gdl_lab.widgets.stage import Finite
 from tests.browser.cases import WIDGETS, small_lattice
 
@@ -58,9 +58,9 @@ def test_a_setting_that_is_none_is_refused(made: dict[str, Widget], name: str) -
 def test_a_value_that_no_reader_can_set_is_refused(made: dict[str, Widget], name: str) -> None:
     shown = widget(made, name)
     ((setting, value),) = BAD[type(shown).__name__].items()
-    with pytest.raises(ValueError, match=f"{type(shown).__name__} can not set {setting} to "):
+    with pytest.raises(ValueError, match=f"{type(shown).__name__} cannot set {setting} to "):
         shown.readout(**{setting: value})
-    with pytest.raises(ValueError, match=f"can not set {setting} to <object"):
+    with pytest.raises(ValueError, match=f"cannot set {setting} to <object"):
         shown.readout(**{setting: object()})
     present = getattr(shown, setting)
     assert shown.readout(**{setting: present}) == shown.readout()  # control: what it is at present
@@ -82,15 +82,15 @@ def test_no_number_is_nan_or_infinite(made: dict[str, Widget], name: str) -> Non
 def test_what_is_said_of_it() -> None:
     with pytest.raises(ValueError, match=r"expected some of surface, .*, along, azimuth, elevation$"):
         HolonomyLoop().readout(sise=0.5)
-    with pytest.raises(ValueError, match=r"GaugeSlider can not set amount to 1\.5: .* should not be greater than 1\.0"):
+    with pytest.raises(ValueError, match=r"GaugeSlider cannot set amount to 1\.5: .* should not be greater than 1\.0"):
         GaugeSlider().readout(amount=1.5)
-    with pytest.raises(ValueError, match=r"can not set amount to nan: .* expected a finite float, not the float nan"):
+    with pytest.raises(ValueError, match=r"cannot set amount to nan: .* expected a finite float, not the float nan"):
         GaugeSlider().readout(amount=math.nan)
-    with pytest.raises(ValueError, match="can not set width to 9: expected width of at most 3, got 9"):
+    with pytest.raises(ValueError, match="cannot set width to 9: expected width of at most 3, got 9"):
         small_lattice().readout(width=9)
     with pytest.raises(ValueError, match="layer 1 has 4 units, got unit 5"):
         LinearRegions().readout(unit="1.5")
-    with pytest.raises(ValueError, match="can not set azimuth to 'east'"):
+    with pytest.raises(ValueError, match="cannot set azimuth to 'east'"):
         GaugeSlider().readout(azimuth="east")  # of the view, and changes no number
     assert GaugeSlider().readout(azimuth=90.0) == GaugeSlider().readout()
 
@@ -111,6 +111,12 @@ def test_numbers_of_numpy_and_torch_are_taken() -> None:
     weights = [2 * weight for weight in regions.to_network().parameters()]
     assert regions.readout(weights=weights) == regions.readout(weights=[w.tolist() for w in weights])
     assert regions.readout(weights=iter(weights)) != regions.readout()
+
+
+@pytest.mark.parametrize("spectrum", [torch.ones(4, dtype=torch.complex64), np.ones(4, complex), [1j, 0, 0, 0]])
+def test_imaginary_parts_are_not_dropped(spectrum: Any) -> None:
+    with pytest.raises(ValueError, match=r"expected spectra as (real )?numbers of shape"):
+        Globe(spectrum)
 
 
 def test_weights_that_are_not_finite_are_refused() -> None:

@@ -325,11 +325,11 @@ def _best(points: Sequence[spheres.Point]) -> spheres.Point | None:
 
 @claim("sphere.at_equal_budget", talk=AUGMENTATION, bound=reported())
 def at_equal_budget() -> dict[str, float]:
-    """Segmentation at equal processor time: mean IoU of the spherical network over that of the best U-Net, difference.
+    """Segmentation at equal processor time: mean IoU of the spherical network minus that of the best U-Net.
 
     From the stored sweep, means over seeds. The value is at the spherical network's shortest training, ``after_1000``
-    and so on at its longer ones. The best U-Net is chosen by the digits held out, among those that took at most a fifth
-    longer: by so much do the seconds of one and the same training differ.
+    and so on at its longer ones. The best U-Net is chosen by the digits held out, among those of most seeds that took
+    at most a fifth longer: by so much do the seconds of one and the same training differ.
     """
     spherical, unets, _ = spheres.contestants(sweeps.stored("sphere-segmentation"))
     pairs = [
@@ -348,11 +348,11 @@ def at_equal_budget() -> dict[str, float]:
 
 @claim("sphere.given_time", talk=AUGMENTATION, bound=reported())
 def given_time() -> dict[str, float]:
-    """Segmentation with as much time as was ever given: mean IoU of the best spherical network over the best U-Net's.
+    """Segmentation with as much time as was ever given: mean IoU of the best spherical network minus the best U-Net's.
 
     From the stored sweep, means over seeds, 500 digits; of each kind the best by digits held out, among the trainings
     of most seeds: a spherical network that saw upright digits, a U-Net that saw ``copies`` of each, and, as ``both``, a
-    spherical network that saw copies. ``times`` is the U-Net's seconds over the spherical network's.
+    spherical network that saw copies. ``times`` is the U-Net's seconds divided by the spherical network's.
     """
     kinds = spheres.contestants(sweeps.stored("sphere-segmentation"))
     ours, best, both = map(_best, kinds)

@@ -255,11 +255,11 @@ def isometries_commute() -> dict[str, float | str]:
 
 @claim("gauge.kernel_constraint", talk=CONVOLUTION, bound=at_most(1e-13))
 def kernel_constraint() -> dict[str, float | str]:
-    """With X turned by k, κ becomes η(k) κ(X) ρ(k)⁻¹: residual of the layer's kernels, read off in the plane, relative.
+    """Kernels of the layer satisfy κ(kX) = η(k) κ(X) ρ(k)⁻¹: residual, read off in the plane, relative.
 
-    For spins up to 2, n ≠ m. It is the talk's line with k ▷ X the change of components. ``read_actively``, with
-    k ▷ X the turned vector, is the smallest residual of that reading, and ``its_solutions`` the change of a result, by
-    other frames, with kernels that do solve it.
+    For spins up to 2, n ≠ m. It is the talk's line with k ▷ X the change of components by a turn of the frame.
+    ``with_X_turned``, k ▷ X the turned vector, is the smallest residual of that reading, and ``its_solutions`` the
+    change of a result, by other frames, with kernels that do solve it.
     """
     seed = runtime.fresh_seed()
     pairs = [(n, m) for n, m in product(range(3), range(3)) if n != m]
@@ -269,7 +269,7 @@ def kernel_constraint() -> dict[str, float | str]:
     wrong = layer(seed, frequency=lambda m, n: n - m)
     seen = min(_frames(seed, "output", wrong, stencil(name, seed)) for name in SURFACES)
     value = max(ours) if min(*literal, seen) >= 0.5 else math.inf
-    return {"value": value, "read_actively": min(literal), "its_solutions": seen, "seed": str(seed)}
+    return {"value": value, "with_X_turned": min(literal), "its_solutions": seen, "seed": str(seed)}
 
 
 @claim("gauge.all_kernels", talk=CONVOLUTION, bound=at_most(0))

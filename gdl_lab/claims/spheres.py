@@ -355,7 +355,7 @@ def longest_trainings(rows: Sequence[Mapping[str, Any]]) -> list[list[object]]:
 
     Network, copies, steps of its longest training and, means over the seeds that had it: seconds, mean IoU on training
     pictures, on fresh rotations with all points counted alike, and with their areas, where (lowest–highest) is over
-    seeds; at last, for how many of these seeds twice the steps had brought next to nothing.
+    seeds; at last, for how many of these seeds the second half of the steps had brought next to nothing.
     """
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -370,8 +370,9 @@ def longest_trainings(rows: Sequence[Mapping[str, Any]]) -> list[list[object]]:
         ]
         scores = [row["miou"] for row in longest]
         spread = f" ({min(scores):.3f}–{max(scores):.3f})" if len(scores) > 1 else ""
-        settled = sum(row["settled"] is True for row in longest)
-        lines.append([network, copies, steps, *means[:-1], f"{means[-1]:.3f}{spread}", f"{settled} of {len(longest)}"])
+        known = [row["settled"] for row in longest if row["settled"] is not None]
+        rest = f"{sum(known)} of {len(known)}" if known else "–"
+        lines.append([network, copies, steps, *means[:-1], f"{means[-1]:.3f}{spread}", rest])
     return lines
 
 

@@ -98,7 +98,7 @@ CLASSIFICATION = Sweep(
         *every(**TURNED, steps=[1000], head=["flatten"], rate_factor=[0.5, 1.0, 2.0]),
         # a pose for 500 pictures, and for 33: as many poses as 60,000 published pictures have
         *every(**TURNED, digits=[4000], steps=[2000], shared=[1, 500, 33], seed=[0]),
-        *every(**TURNED, digits=[4000], steps=[2000], stencil=[2], shared=[1, 500], seed=[0]),
+        *every(**TURNED, digits=[4000], steps=[2000], stencil=[2], shared=[1, 500], seed=[0, 1, 2]),
         *every(seed=[1, 2], steps=[500, 1000, 2000], rotated=[False, True], network=["planar", "equivariant"]),
         *every(**EQUIVARIANT, stencil=[2], steps=[1000, 2000], seed=[0, 1, 2]),
         *every(seed=[1, 2], **TURNED, digits=[4000], steps=[2000], shared=[1, 500, 33]),

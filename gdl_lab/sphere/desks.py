@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["Desk", "Desks"]
+__all__ = ["Blocks", "Desk", "Desks"]
 
 KEPT = 2**26  # bytes: a larger desk is not kept for the next transform
 BATCHES = 4  # sizes of the batch for which a plan keeps desks

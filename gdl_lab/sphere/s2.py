@@ -136,7 +136,7 @@ class S2Plan:
                 torch.sub(*block.halves, out=block.turned[1])
                 for alpha, signals, modes in block.products:
                     torch.bmm(alpha, signals, out=modes)
-            for tables, modes, degrees in desk.in_beta:
+            for tables, modes, _, degrees in desk.in_beta:
                 torch.bmm(tables[weighted], modes, out=degrees)
             coeffs = desk.degrees.index_select(0, self.rows)
         if weighted:
@@ -148,8 +148,8 @@ class S2Plan:
         signal = coeffs.new_empty(*self.shape, coeffs.shape[-1])
         with self.desks.free(coeffs, self._blocks(coeffs.shape[-1])) as desk:
             torch.index_select(coeffs, 0, self.back, out=desk.degrees)
-            for tables, modes, degrees in desk.in_beta:
-                modes.copy_(torch.bmm(tables[weighted].mT, degrees))
+            for tables, modes, column, degrees in desk.in_beta:
+                modes.copy_(torch.bmm(tables[weighted].mT, degrees, out=column))  # without out, autocast rounds it
             for block in desk.blocks:
                 for alpha, signals, modes in block.products:
                     torch.bmm(alpha.mT, modes, out=signals)
@@ -193,7 +193,8 @@ class S2Desk:
         turned = empty(2, step, 2, n_alpha // 2, batch)
         south = empty(step, n_alpha, batch)
         self.degrees = empty(len(plan.back), batch)
-        self.bytes = sum(a.nbytes for a in (*modes, parts, turned, south, self.degrees))
+        column = empty(max(len(band.tables[True]) for band in plan.bands), plan.north, 2 * batch)
+        self.bytes = sum(a.nbytes for a in (*modes, parts, turned, south, self.degrees, column))
 
         self.blocks: list[Block] = []
         for here, there in blocks:
@@ -207,7 +208,12 @@ class S2Desk:
             halves, folded = (parts[:b, :, 0], parts[:b, :, 1]), (turned[0, :b], turned[1, :b])
             self.blocks.append(Block(here, there, places, south[:b], even, odd, halves, folded, products))
         self.in_beta = [
-            (tables, modes[e][:, q, m].transpose(0, 1), self.degrees[rows].view(*tables[True].shape[:2], 2 * batch))
+            (
+                tables,
+                modes[e][:, q, m].transpose(0, 1),
+                column[: len(tables[True])],
+                self.degrees[rows].view(*tables[True].shape[:2], 2 * batch),
+            )
             for e, q, m, rows, tables in plan.bands
         ]
 

@@ -37,7 +37,7 @@ class FlowLayers(Widget):
         settings: any trait below, such as ``layer=4.0`` or ``direction="pull"``.
 
     Raises:
-        ValueError: a flow that the page can not compute, flows of different depths, or data that are no points.
+        ValueError: a flow that the page cannot compute, flows of different depths, or data that are no points.
         TraitError: a setting outside its range.
 
     Example:

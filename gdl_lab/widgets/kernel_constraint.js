@@ -234,9 +234,9 @@ function render({ model, el }) {
     const free = f === n_out - n_in;
     if (most < 1e-9) {
       return free ? "Both sides agree for every k, and no frame is noticed."
-        : "This line holds, and yet the frame is noticed: it can not be what the talk means.";
+        : "This line holds, and yet the frame is noticed: it cannot be what the talk means.";
     }
-    if (free) return "No frame is noticed, and yet this line fails: it can not be what the talk means.";
+    if (free) return "No frame is noticed, and yet this line fails: it cannot be what the talk means.";
     if (here < 1e-9) return "Both sides agree at this k, and not at others.";
     return gauge_error < 1e-9 ? "The sides part." : "The sides part, and the convolution notices the frame.";
   }

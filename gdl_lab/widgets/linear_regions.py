@@ -50,7 +50,7 @@ class LinearRegions(Widget):
     weights: Any = traitlets.List().tag(sync=True)
     start: Any = traitlets.List().tag(sync=True)
     unit = traitlets.Unicode("1.1").tag(sync=True)
-    log_eta = Finite(-1.0).tag(sync=True)
+    log_eta = Finite(-1.0, min=-12.0, max=2.0).tag(sync=True)
     steps = traitlets.Int(0).tag(sync=True)
     last_step = traitlets.List(Finite()).tag(sync=True)
 

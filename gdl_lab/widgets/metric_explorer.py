@@ -45,7 +45,7 @@ class MetricExplorer(Widget):
         settings: any trait below, such as ``index=3`` for the fourth thickness, or ``path_x=True``.
 
     Raises:
-        ValueError: flows or a classifier that the page can not compute, other numbers of data sets than of
+        ValueError: flows or a classifier that the page cannot compute, other numbers of data sets than of
             thicknesses, thicknesses that are not positive and decreasing, or more than 900 kB of weights.
         TraitError: a setting outside its range.
 

@@ -1,7 +1,7 @@
 """What every widget stands on: one self-contained JavaScript module each, and a Python reference for its numbers.
 
 A widget answers the reader in its own JavaScript, so that it lives in the static book, where there is no kernel. Its
-module may import from `LIBRARIES`, the modules that widgets share; a page of the book can not, so `bundle` writes those
+module may import from `LIBRARIES`, the modules that widgets share; a page of the book cannot, so `bundle` writes those
 imports out.
 """
 
@@ -105,7 +105,7 @@ class Widget(anywidget.AnyWidget):
         try:
             return self.traits()[name]._validate(self, plain)
         except traitlets.TraitError as error:
-            raise ValueError(f"{type(self).__name__} can not set {name} to {reprlib.repr(value)}: {error}") from None
+            raise ValueError(f"{type(self).__name__} cannot set {name} to {reprlib.repr(value)}: {error}") from None
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
@@ -124,11 +124,13 @@ def finite_array(values: Any, what: str, shape: str) -> NDArray[np.float64]:
     """``values`` as a float64 array, from an array, nested lists or a tensor.
 
     Raises:
-        ValueError: not numbers, empty, NaN or infinite; the message names ``what`` and the expected ``shape``.
+        ValueError: no real numbers, empty, NaN or infinite; the message names ``what`` and the expected ``shape``.
     """
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = (values.double() if values.is_floating_point() else values).numpy()  # numpy knows no bfloat16
+    if isinstance(values, np.ndarray) and np.iscomplexobj(values):  # whose imaginary parts numpy drops
+        raise ValueError(f"expected {what} as real numbers of shape {shape}, got {values.dtype}")
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

@@ -43,7 +43,7 @@ class TurnedFeatures(Widget):
     to rounding, if σ(g) turns each map *and* moves it to the next orientation; leave the second half out and see how
     wrong it is. Pool over the orientations, and turning alone is right again. Then break it: with a stride of 2 the
     pixels that are kept do not lie evenly about the middle, and even the C4 layer fails; on a picture with one more row
-    and column they do, and it holds. Between right angles a grid of pixels can not turn without interpolation, and no
+    and column they do, and it holds. Between right angles a grid of pixels cannot turn without interpolation, and no
     layer of a finite group promises anything: all err by tens of per cent, symmetric kernels least.
 
     Pictures and maps turn anticlockwise about their middle, bilinear between pixels, zero from outside; orientations
