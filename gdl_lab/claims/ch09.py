@@ -49,10 +49,10 @@ Carry = Callable[[Tensor, Tensor], Tensor]
 
 @claim("gauge.arrows_stay", talk=BUNDLES, bound=at_most(1e-13))
 def arrows_stay() -> dict[str, float | str]:
-    """A frame turned by g with the coefficient e^{−ing}v is the same geometric object: deviation for spins 0 to 3.
+    """A frame turned by g with the coefficient exp(−ing) v is the same geometric object: deviation for spins 0 to 3.
 
     The object is a polynomial on the tangent plane, w ↦ Re(v̄ (w·e₁ + i w·e₂)ⁿ), at random unit vectors. ``with_g`` is
-    that of the coefficient e^{ing}v.
+    that of the coefficient exp(ing) v.
     """
     seed, known = runtime.fresh_seed(), SURFACES["torus"]
     x = known.points(20, runtime.generator("points", seed))
@@ -274,7 +274,7 @@ def kernel_constraint() -> dict[str, float | str]:
 
 @claim("gauge.all_kernels", talk=CONVOLUTION, bound=at_most(0))
 def all_kernels() -> dict[str, int]:
-    """R(r) e^{i(m−n)θ} are all the kernels: by null space, by characters, and as weights of the layer, they differ by.
+    """R(r) exp(i(m−n)θ) are all the kernels: by null space, by characters, and as weights of the layer, they differ by.
 
     At one radius, for spins 0 to 3. Over ℂ there is one between complex fields; over ℝ there are, between real ones,
     ``real_from_1_to_2`` and so on, of frequencies m − n and m + n.
