@@ -220,6 +220,19 @@ def test_without_rows_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ch08.sweeps, "stored", lambda name: [])
     assert math.isnan(ch08.at_equal_budget.outcome().value)
     assert math.isnan(ch08.given_time.outcome().value)
+    assert math.isnan(ch08.with_fewer_digits.outcome().value)
+
+
+def test_fewer_digits_are_those_of_one_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = [row("equivariant", 0, 1000, score, 60, digits=n) for n, score in ((100, 0.6), (250, 0.7))]
+    theirs = [row("unet-8", 20, 2000, score, 80, digits=n) for n, score in ((100, 0.4), (250, 0.6))]
+    others = [
+        {**one, "miou": 0.0, **more} for one in ours for more in ({"weighted": False}, {"seed": 1}, {"copies": 9})
+    ]
+    monkeypatch.setattr(ch08.sweeps, "stored", lambda name: [*others, *ours, *theirs])
+    measured = ch08.with_fewer_digits.outcome()
+    assert (measured.value, measured.extra["from_250"]) == (pytest.approx(0.2), pytest.approx(0.1))
+    assert math.isnan(measured.extra["from_1000"])
 
 
 def test_stored_shares_take_the_longest_training() -> None:
