@@ -25,7 +25,7 @@ def test_every_point_of_a_rim_has_one_length_in_the_metric(rng: torch.Generator)
 
 
 def test_ellipses_with_arrows_lines_and_points_are_drawn(rng: torch.Generator) -> None:
-    centres, one = torch.randn(3, 2, generator=rng), torch.eye(2).expand(3, 2, 2)
+    centres, one = 2 * torch.rand(3, 2, generator=rng) - 1, torch.eye(2).expand(3, 2, 2)
     plain = figures.ellipses({"X": (centres, one)}, **WORDS)
     full = figures.ellipses(
         {"X": (centres, one), "Y": (centres, one)},
