@@ -400,7 +400,7 @@ figures.globes(
 # %%
 if m == 500 and segmenters.test.name == "mnist":
     display(claims.ch08.segments_from_upright(segmenters=segmenters))
-usual = {"digits": 500, "items": 1, "weighted": True, "rate_factor": 1.0}
+usual = {"digits": 500, **spheres.USUAL}  # without special rates, losses or bandlimits
 kept = [r for r in sweeps.stored("sphere-segmentation") if usual.items() <= r.items()]
 display(claims.ch08.at_equal_budget(), claims.ch08.given_time())
 display(claims.ch08.with_fewer_digits())

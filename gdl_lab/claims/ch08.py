@@ -372,9 +372,8 @@ def with_fewer_digits() -> dict[str, float]:
     From the stored sweep, one seed, after 1,000 and 2,000 steps, which take about as long; the same from 250, 500 and
     1,000 digits.
     """
-    usual = {"items": 1, "weighted": True, "rate_factor": 1.0}
     stored = sweeps.stored("sphere-segmentation")
-    rows = [row for row in stored if row["seed"] == 0 and usual.items() <= row.items()]
+    rows = [row for row in stored if row["seed"] == 0 and spheres.USUAL.items() <= row.items()]
 
     def score(**point: Any) -> float:
         return next((row["miou"] for row in rows if point.items() <= row.items()), math.nan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from statistics import fmean
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -35,7 +36,7 @@ from gdl_lab.sphere import (
 from gdl_lab.symmetry import equivariance_error
 
 __all__ = [
-    "Masks", "Point", "Readers", "aliasing", "answer_error", "contestants", "fresh", "group_quadrature",
+    "USUAL", "Masks", "Point", "Readers", "aliasing", "answer_error", "contestants", "fresh", "group_quadrature",
     "harmonics", "iou", "labelled", "longest_trainings", "normal", "on_group", "on_sphere", "painted", "pose_error",
     "read_digits", "read_shares", "said", "segment_digits", "segment_scores", "share", "smooth", "sphere_quadrature",
     "stored_shares", "tilt", "wigner",
@@ -314,6 +315,9 @@ def answer_error(segmenters: Masks, oversample: float, tested: int = 20) -> floa
 # Stored results
 
 
+USUAL = {"items": 1, "bandlimit": 12, "weighted": True, "rate_factor": 1.0}  # of the sweep `sphere-segmentation`
+
+
 class Point(NamedTuple):
     """A network, its copies and its steps, with means over the seeds that are stored."""
 
@@ -331,17 +335,16 @@ def contestants(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Point], list[Po
 
     Spherical networks that saw upright digits, U-Nets, and spherical networks that saw rotated copies.
     """
-    usual = {"digits": 500, "items": 1, "bandlimit": 12, "weighted": True, "rate_factor": 1.0}
+    usual = {**USUAL, "digits": 500}.items()
     groups: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
     for row in rows:
-        if all(row[name] == value for name, value in usual.items()):
+        if usual <= row.items():
             groups.setdefault((row["network"], row["copies"], row["steps"]), []).append(row)
-
-    def mean(found: list[Mapping[str, Any]], column: str) -> float:
-        return math.fsum(float(row[column]) for row in found) / len(found)
-
     columns = ("miou", "miou_held_out", "training_seconds")
-    points = [Point(*key, len(found), *(mean(found, name) for name in columns)) for key, found in groups.items()]
+    points = [
+        Point(*key, len(found), *(fmean(row[name] for row in found) for name in columns))
+        for key, found in groups.items()
+    ]
     spherical = [p for p in points if p.network == "equivariant"]
     return (
         [p for p in spherical if p.copies == 0],
@@ -364,15 +367,13 @@ def longest_trainings(rows: Sequence[Mapping[str, Any]]) -> list[list[object]]:
     for (network, copies), found in sorted(groups.items()):
         steps = max(row["steps"] for row in found)
         longest = [row for row in found if row["steps"] == steps]
-        means = [
-            math.fsum(row[name] for row in longest) / len(longest)
-            for name in ("training_seconds", "miou_training", "miou_points", "miou")
-        ]
+        columns = ("training_seconds", "miou_training", "miou_points", "miou")
+        *means, miou = (fmean(row[name] for row in longest) for name in columns)
         scores = [row["miou"] for row in longest]
         spread = f" ({min(scores):.3f}–{max(scores):.3f})" if len(scores) > 1 else ""
         known = [row["settled"] for row in longest if row["settled"] is not None]
         rest = f"{sum(known)} of {len(known)}" if known else "–"
-        lines.append([network, copies, steps, *means[:-1], f"{means[-1]:.3f}{spread}", rest])
+        lines.append([network, copies, steps, *means, f"{miou:.3f}{spread}", rest])
     return lines
 
 
@@ -385,4 +386,4 @@ def stored_shares(rows: Sequence[Mapping[str, Any]], column: str, **at: Any) -> 
     wanted = {"stencil": 1, "shared": 1, "head": "mean", "rate_factor": 1.0, **at}
     found = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
     longest = [float(row[column]) for row in found if row["steps"] == max(one["steps"] for one in found)]
-    return f"{math.fsum(longest) / len(longest):.1%} ({len(longest)})" if longest else "–"
+    return f"{fmean(longest):.1%} ({len(longest)})" if longest else "–"

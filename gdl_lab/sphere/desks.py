@@ -31,6 +31,8 @@ Blocks = list[tuple[slice, slice]]  # northern nodes of β, and their mirror ima
 class Desks(Generic[D]):
     """The desks of a plan that are free, by the size of the batch and the number of blocks.
 
+    Of at most `BATCHES` sizes, two of each and `KEPT` bytes a desk.
+
     Args:
         make: size of the batch, blocks → a desk.
     """
