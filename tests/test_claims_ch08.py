@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gdl_lab import data
-from gdl_lab.claims import ch08, spheres
+from gdl_lab.claims import ch08, contest, spheres
 from gdl_lab.data import Dataset
 from gdl_lab.networks import ChartCNN, ChartUNet
 from gdl_lab.recipes.spherical_digits import OnChart
@@ -182,7 +182,7 @@ ROWS = [
 def test_the_budget_decides_who_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ch08.sweeps, "stored", lambda name: ROWS)
     equal, long = ch08.at_equal_budget.outcome(), ch08.given_time.outcome()
-    assert equal.value == pytest.approx(0.75 - 0.4)
+    assert equal.value == pytest.approx(0.75 - (0.4 + 0.1 * math.log(60 / 40, 2)))
     assert equal.extra["copies"] == 5
     assert equal.extra["after_1000"] == pytest.approx(0.76 - 0.5)
     assert long.value == pytest.approx(0.76 - 0.79)
@@ -196,6 +196,16 @@ def test_a_spherical_network_that_saw_copies_is_a_kind_of_its_own(monkeypatch: p
     equal, long = ch08.at_equal_budget.outcome(), ch08.given_time.outcome()
     assert (equal.extra["spherical"], long.extra["spherical"]) == (pytest.approx(0.75), pytest.approx(0.76))
     assert long.extra["both"] == 0.9
+
+
+def test_scores_are_read_between_lengths_of_a_training() -> None:
+    lengths = ((500, 3, 0.2, 10.0), (1000, 2, 0.4, 20.0), (2000, 3, 0.5, 40.0))
+    unets = [contest.Point("unet-8", 5, steps, seeds, miou, miou, seconds) for steps, seeds, miou, seconds in lengths]
+    assert contest.after(9.0, unets) == []
+    for seconds, miou in ((10.0, 0.2), (200**0.5, 0.3), (20.0, 0.4), (1000.0, 0.5)):
+        (reached,) = contest.after(seconds, unets[::-1])
+        assert (reached.miou, reached.held_out) == (pytest.approx(miou), pytest.approx(miou))
+        assert (reached.seeds, reached.seconds) == (2, seconds)
 
 
 def test_a_rival_is_chosen_by_digits_held_out_and_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,9 +250,9 @@ def test_stored_shares_take_the_longest_training() -> None:
         {"stencil": 1, "shared": shared, "head": "mean", "rate_factor": 1.0, "steps": steps, "turned": turned}
         for shared, steps, turned in ((1, 500, 0.2), (1, 1000, 0.3), (1, 1000, 0.5), (500, 2000, 0.9))
     ]
-    assert spheres.stored_shares(rows, "turned") == "40.0% (2)"
-    assert spheres.stored_shares(rows, "turned", shared=500) == "90.0% (1)"
-    assert spheres.stored_shares(rows, "turned", stencil=2) == "–"
+    assert contest.stored_shares(rows, "turned") == "40.0% (2)"
+    assert contest.stored_shares(rows, "turned", shared=500) == "90.0% (1)"
+    assert contest.stored_shares(rows, "turned", stencil=2) == "–"
 
 
 @pytest.mark.slow
@@ -261,7 +271,7 @@ def test_of_the_longest_trainings_the_seeds_are_counted() -> None:
         row("unet-8", 5, 500, 0.1, 10, settled=None, seed=2, **more),
         row("equivariant", 0, 500, 0.7, 30, settled=False, **more),
     ]
-    ours, theirs = spheres.longest_trainings(rows)
+    ours, theirs = contest.longest_trainings(rows)
     assert ours == ["equivariant", 0, 500, 30, 0.9, 0.5, "0.700", "0 of 1"]
     assert theirs == ["unet-8", 5, 4000, 150, 0.9, 0.5, "0.500 (0.400–0.600)", "1 of 1"]
-    assert spheres.longest_trainings(rows[1:2])[0][-1] == "–"
+    assert contest.longest_trainings(rows[1:2])[0][-1] == "–"

@@ -258,7 +258,7 @@ def test_what_is_learned_upright_is_known_in_every_pose(rng: torch.Generator) ->
         net,
         (x.movedim(-1, 0), y),
         lambda net, x, y: F.cross_entropy(net(x.movedim(0, -1)), y),
-        steps=40,
+        steps=120,
         batch_size=32,
         lr=1e-2,
         progress=False,

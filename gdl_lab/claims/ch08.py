@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gdl_lab import data, runtime
-from gdl_lab.claims import spheres
+from gdl_lab.claims import contest, spheres
 from gdl_lab.claims.ledger import at_least, at_most, claim, reported
 from gdl_lab.claims.spheres import normal
 from gdl_lab.networks import pad_chart
@@ -318,25 +318,19 @@ def segments_from_upright(*, segmenters: spheres.Masks | None = None) -> dict[st
 # The sweep
 
 
-def _best(points: Sequence[spheres.Point]) -> spheres.Point | None:
-    """By the digits held out, among those with most seeds: the best of many single trainings would be luck."""
-    most = max((point.seeds for point in points), default=0)
-    return max((point for point in points if point.seeds == most), key=lambda point: point.held_out, default=None)
-
-
 @claim("sphere.at_equal_budget", talk=AUGMENTATION, bound=reported())
 def at_equal_budget() -> dict[str, float]:
     """Segmentation at equal processor time: mean IoU of the spherical network minus that of the best U-Net.
 
     From the stored sweep, means over seeds. The value is at the spherical network's shortest training, ``after_1000``
-    and so on at its longer ones. The best U-Net is chosen by the digits held out, among those of most seeds that took
-    at most a fifth longer: by so much do the seconds of one and the same training differ.
+    and so on at its longer ones. Scores of a U-Net are read between the lengths of its training, in the logarithm of
+    time; the best is chosen by the digits held out, among those of most seeds.
     """
-    spherical, unets, _ = spheres.contestants(sweeps.stored("sphere-segmentation"))
+    spherical, unets, _ = contest.contestants(sweeps.stored("sphere-segmentation"))
     pairs = [
         (ours, best)
         for ours in sorted(spherical, key=lambda point: point.steps)
-        if (best := _best([point for point in unets if point.seconds <= 1.2 * ours.seconds]))
+        if (best := contest.best(contest.after(ours.seconds, unets)))
     ]
     if not pairs:
         return {"value": math.nan}
@@ -355,8 +349,8 @@ def given_time() -> dict[str, float]:
     of most seeds: a spherical network that saw upright digits, a U-Net that saw ``copies`` of each, and, as ``both``, a
     spherical network that saw copies. ``times`` is the U-Net's seconds divided by the spherical network's.
     """
-    kinds = spheres.contestants(sweeps.stored("sphere-segmentation"))
-    ours, best, both = map(_best, kinds)
+    kinds = contest.contestants(sweeps.stored("sphere-segmentation"))
+    ours, best, both = map(contest.best, kinds)
     if ours is None or best is None:
         return {"value": math.nan}
     return {
@@ -373,7 +367,7 @@ def with_fewer_digits() -> dict[str, float]:
     1,000 digits.
     """
     stored = sweeps.stored("sphere-segmentation")
-    rows = [row for row in stored if row["seed"] == 0 and spheres.USUAL.items() <= row.items()]
+    rows = [row for row in stored if row["seed"] == 0 and contest.USUAL.items() <= row.items()]
 
     def score(**point: Any) -> float:
         return next((row["miou"] for row in rows if point.items() <= row.items()), math.nan)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import cache
-from statistics import fmean
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -36,10 +35,10 @@ from gdl_lab.sphere import (
 from gdl_lab.symmetry import equivariance_error
 
 __all__ = [
-    "USUAL", "Masks", "Point", "Readers", "aliasing", "answer_error", "contestants", "fresh", "group_quadrature",
-    "harmonics", "iou", "labelled", "longest_trainings", "normal", "on_group", "on_sphere", "painted", "pose_error",
+    "Masks", "Readers", "aliasing", "answer_error", "fresh", "group_quadrature",
+    "harmonics", "iou", "labelled", "normal", "on_group", "on_sphere", "painted", "pose_error",
     "read_digits", "read_shares", "said", "segment_digits", "segment_scores", "share", "smooth", "sphere_quadrature",
-    "stored_shares", "tilt", "wigner",
+    "tilt", "wigner",
 ]  # fmt: skip
 
 Complex = npt.NDArray[np.complex128]
@@ -310,80 +309,3 @@ def answer_error(segmenters: Masks, oversample: float, tested: int = 20) -> floa
     answer = rotate(net.segment(coeffs), R.to(coeffs), net.bandlimit)
     moved = net.segment(rotate(coeffs, R.to(coeffs), net.bandlimit))
     return float((moved - answer).norm() / answer.norm())
-
-
-# Stored results
-
-
-USUAL = {"items": 1, "bandlimit": 12, "weighted": True, "rate_factor": 1.0}  # of the sweep `sphere-segmentation`
-
-
-class Point(NamedTuple):
-    """A network, its copies and its steps, with means over the seeds that are stored."""
-
-    network: str
-    copies: int
-    steps: int
-    seeds: int
-    miou: float
-    held_out: float
-    seconds: float
-
-
-def contestants(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Point], list[Point], list[Point]]:
-    """The points of the sweep `sphere-segmentation` with 500 digits and nothing special, of three kinds.
-
-    Spherical networks that saw upright digits, U-Nets, and spherical networks that saw rotated copies.
-    """
-    usual = {**USUAL, "digits": 500}.items()
-    groups: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if usual <= row.items():
-            groups.setdefault((row["network"], row["copies"], row["steps"]), []).append(row)
-    columns = ("miou", "miou_held_out", "training_seconds")
-    points = [
-        Point(*key, len(found), *(fmean(row[name] for row in found) for name in columns))
-        for key, found in groups.items()
-    ]
-    spherical = [p for p in points if p.network == "equivariant"]
-    return (
-        [p for p in spherical if p.copies == 0],
-        [p for p in points if p.network != "equivariant"],
-        [p for p in spherical if p.copies > 0],
-    )
-
-
-def longest_trainings(rows: Sequence[Mapping[str, Any]]) -> list[list[object]]:
-    """Lines of a table from rows of `recipes.sweeps.plateaus`, for each network and number of copies.
-
-    Network, copies, steps of its longest training and, means over the seeds that had it: seconds, mean IoU on training
-    pictures, on fresh rotations with all points counted alike, and with their areas, where (lowest–highest) is over
-    seeds; at last, for how many of these seeds the second half of the steps had brought next to nothing.
-    """
-    groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["network"], row["copies"]), []).append(row)
-    lines: list[list[object]] = []
-    for (network, copies), found in sorted(groups.items()):
-        steps = max(row["steps"] for row in found)
-        longest = [row for row in found if row["steps"] == steps]
-        columns = ("training_seconds", "miou_training", "miou_points", "miou")
-        *means, miou = (fmean(row[name] for row in longest) for name in columns)
-        scores = [row["miou"] for row in longest]
-        spread = f" ({min(scores):.3f}–{max(scores):.3f})" if len(scores) > 1 else ""
-        known = [row["settled"] for row in longest if row["settled"] is not None]
-        rest = f"{sum(known)} of {len(known)}" if known else "–"
-        lines.append([network, copies, steps, *means, f"{miou:.3f}{spread}", rest])
-    return lines
-
-
-def stored_shares(rows: Sequence[Mapping[str, Any]], column: str, **at: Any) -> str:
-    """The mean of a column of the sweep `sphere-classification` and its seeds, in words.
-
-    Over the rows with these values, where they are not given with bilinear sampling, a pose a picture, the usual rate
-    and pooling; of these the longest training.
-    """
-    wanted = {"stencil": 1, "shared": 1, "head": "mean", "rate_factor": 1.0, **at}
-    found = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
-    longest = [float(row[column]) for row in found if row["steps"] == max(one["steps"] for one in found)]
-    return f"{fmean(longest):.1%} ({len(longest)})" if longest else "–"

@@ -81,7 +81,7 @@ def first_layer(f: Any) -> None:
     turned, back = kappa(x @ R), kappa(x @ R.T)
     expect(
         not close(given, w @ (back * signal(x))),
-        "That is κ(Rx), the convolution at R⁻¹: for rows x, R⁻¹x is `x @ R`, since R⁻¹ is the transpose.",
+        "That is the convolution at R⁻¹. R⁻¹ stands under κ, and for rows x, R⁻¹x is `x @ R`: it is the transpose.",
     )
     expect(not close(given, (turned * signal(x)).mean()), "You count all points alike: where is w, the area of each?")
     expect(not close(given, (turned * signal(x)).sum()), "A sum without weights is no integral: where is w?")
