@@ -130,7 +130,8 @@ def run_tests(
         runs = {"fast": [*without_pages, *two_at_once, "-m", "not slow"]}
     else:
         notebooks = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300", "notebooks", *two_at_once]
-        every = {"units": [*without_pages, *two_at_once], "notebooks": notebooks, "pages": ["tests/browser", "-rs"]}
+        pages = ["tests/browser", "-rs", *two_at_once, "--no-loadscope-reorder"]  # the book takes longest, and is first
+        every = {"units": [*without_pages, *two_at_once], "notebooks": notebooks, "pages": pages}
         runs = {name: every[name] for name in part or PARTS}
     environment = {
         **os.environ,
