@@ -101,7 +101,8 @@ claims.ch00.training_is_stochastic()
 # The talk follows geometry to three places. To the **data**, which are thought to fill a thin neighbourhood of a submanifold:
 # there a normalizing flow induces a metric, and the metric tells counterfactuals from adversarial examples (chapters 03 to 06). To
 # the **problem**, whose symmetries can be built into the network: groups, the sphere, and gauge fields (02 and 07 to 10). And to
-# the **space of networks**, where infinite width makes training a linear flow (appendix A1).
+# the **space of networks**, where infinite width makes training a linear flow
+# ([appendix A1](A1_infinite_width.ipynb#infinite-width)).
 #
 # (map)=
 # ## The map of the talk
@@ -124,7 +125,8 @@ display(claims.show_map(), claims.ch00.every_section_has_its_place())
 #   then the two theorems of [chapter 05](05_induced_metric.ipynb#gradient-ascent), and what they are for,
 #   [chapter 06](06_counterfactuals.ipynb). Or the geometry of the problem: [chapter 02](02_cnn.ipynb), then
 #   [chapter 07](07_symmetry.ipynb), then [chapter 09](09_gauge_bundles.ipynb) up to its theorem on holonomy
-#   or [chapter 10](10_lattice_gauge_fields.ipynb) up to its frozen topology.
+#   or [chapter 10](10_lattice_gauge_fields.ipynb) up to its frozen topology; or, after chapter 07, what ensembles learn of a
+#   symmetry by themselves, [appendix A1](A1_infinite_width.ipynb).
 #
 # (dictionary)=
 # ## A dictionary

@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
@@ -98,6 +99,22 @@ def test_the_same_picture_twice_is_the_same_bytes(kind: str) -> None:
 def test_another_picture_is_other_bytes() -> None:
     one, other = (figures.curves({"a": ([0, 1], [0, top])}, xlabel="x", ylabel="y", **WORDS) for top in (1, 2))
     assert one.light != other.light
+
+
+def test_points_are_marked_and_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    right, lines = Axes.plot, []
+
+    def kept(self: Axes, *given: Any, **style: Any) -> Any:
+        lines.extend(found := right(self, *given, **style))
+        return found
+
+    monkeypatch.setattr(Axes, "plot", kept)
+    figures.curves(
+        {"a": ([0, 1], [0, 1])}, points={"p": (torch.tensor([0.5, 0.6]), [0.2, 0.9])}, xlabel="x", ylabel="y", **WORDS
+    )
+    drawn = [(line.get_label(), line.get_linestyle(), line.get_marker()) for line in lines]
+    assert drawn == [("a", "-", "None"), ("p", "None", "o")] * len(THEMES)
+    assert lines[1].get_xydata().tolist() == [[0.5, 0.2], [0.6000000238418579, 0.9]]
 
 
 def test_no_setting_of_a_picture_leaks_out() -> None:

@@ -242,6 +242,40 @@ def charge_by_products(theta: Tensor) -> Tensor:
     return P.log().imag.sum((1, 2)) / (2 * math.pi)
 
 
+def layer_of_width_by_rows(K: Tensor, sw2: float, sb2: float) -> list[list[float]]:
+    rows = []
+    for i in range(len(K)):
+        rows.append([])
+        for j in range(len(K)):
+            root = math.sqrt(K[i, i] * K[j, j])
+            c = min(1.0, float(K[i, j]) / root)
+            kept = (math.sqrt(1 - c**2) + (math.pi - math.acos(c)) * c) / (2 * math.pi)
+            rows[i].append(sw2 * root * kept + sb2)
+    return rows
+
+
+def angle_by_cross_and_dot(u: Tensor, v: Tensor) -> Tensor:
+    return torch.atan2(torch.linalg.cross(u, v).norm(dim=1), (u * v).sum(1))
+
+
+def mean_by_inverse(theta_at: Tensor, theta: Tensor, y: Tensor, rate: float, t: int) -> Tensor:
+    left = torch.linalg.matrix_power(torch.eye(len(theta), dtype=theta.dtype) - rate * theta, t)
+    return theta_at @ torch.linalg.solve(theta, y - left @ y)
+
+
+def covariance_by_blocks(K_at: Tensor, cross: Tensor, K: Tensor, A: Tensor) -> Tensor:
+    both = torch.cat([torch.eye(len(A), dtype=A.dtype), -A], 1)
+    return both @ torch.cat([torch.cat([K_at, cross], 1), torch.cat([cross.T, K], 1)]) @ both.T
+
+
+def copies_clockwise(W: Tensor) -> Tensor:
+    turn = torch.arange(25).view(5, 5).rot90(-1).flatten()
+    copies = [W]
+    for _ in range(3):
+        copies.append(copies[-1][:, turn])
+    return torch.stack(copies)
+
+
 @pytest.mark.parametrize(
     ("checker", "answer"),
     [
@@ -316,6 +350,12 @@ def charge_by_products(theta: Tensor) -> Tensor:
             check.ch10.ess,
             lambda log_w: (2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp() / len(log_w),
         ),
+        (check.chA1.layer, layer_of_width_by_rows),
+        (check.chA1.angle, angle_by_cross_and_dot),
+        (check.chA1.mean, mean_by_inverse),
+        (check.chA1.mean, lambda *given: mean_by_inverse(*given).numpy()),
+        (check.chA1.covariance, covariance_by_blocks),
+        (check.chA1.turned_copies, copies_clockwise),
     ],
 )
 def test_another_way_is_right_too(checker: Callable[[Any], Any], answer: Callable[..., Any]) -> None:

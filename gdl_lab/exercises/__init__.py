@@ -5,7 +5,7 @@ In a notebook: ``from gdl_lab.exercises import check``, then ``check.ch01.layer(
 
 from types import SimpleNamespace
 
-from gdl_lab.exercises import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10
+from gdl_lab.exercises import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, chA1
 from gdl_lab.exercises.verdict import Verdict
 
 __all__ = ["Verdict", "check"]
@@ -22,4 +22,5 @@ check = SimpleNamespace(
     ch08=ch08,
     ch09=ch09,
     ch10=ch10,
+    chA1=chA1,
 )

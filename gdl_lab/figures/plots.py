@@ -35,6 +35,7 @@ def curves(
     markers: bool = False,
     references: Mapping[str, float] | None = None,
     bands: Mapping[str, tuple[Any, Any]] | None = None,
+    points: Series | None = None,
     width: float = 6.4,
     height: float = 3.2,
 ) -> Picture:
@@ -46,6 +47,7 @@ def curves(
         markers: mark the points, each series with its own symbol.
         references: name → height of a dotted horizontal line.
         bands: name of a series → its (lowest, highest) values, shaded.
+        points: name → (x, y), marked on top and not joined by a line.
     """
 
     def draw(figure: Any, theme: Theme) -> None:
@@ -58,6 +60,8 @@ def curves(
             if bands and name in bands:
                 low, high = map(array, bands[name])
                 ax.fill_between(array(x), low, high, color=theme.cycle[k % len(theme.cycle)], alpha=0.2, linewidth=0)
+        for k, (name, (x, y)) in enumerate((points or {}).items()):
+            ax.plot(array(x), array(y), MARKERS[k % len(MARKERS)], label=name, color=theme.ink, markersize=5, zorder=3)
         for name, level in (references or {}).items():
             ax.axhline(level, linestyle=":", color=theme.muted)
             ax.annotate(name, (0.995, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
@@ -68,7 +72,7 @@ def curves(
             elif all(np.issubdtype(array(one).dtype, np.integer) for one in values):
                 axis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel=xlabel, ylabel=ylabel)
-        if len(series) > 1:
+        if len(series) + len(points or {}) > 1:
             figure.legend(loc="outside upper left", ncols=4, handlelength=2.6)
 
     return picture(draw, caption=caption, alt=alt, width=width, height=height)
