@@ -101,8 +101,8 @@ claims.ch00.training_is_stochastic()
 # The talk follows geometry to three places. To the **data**, which are thought to fill a thin neighbourhood of a submanifold:
 # there a normalizing flow induces a metric, and the metric tells counterfactuals from adversarial examples (chapters 03 to 06). To
 # the **problem**, whose symmetries can be built into the network: groups, the sphere, and gauge fields (02 and 07 to 10). And to
-# the **space of networks**, where infinite width makes training a linear flow
-# ([appendix A1](A1_infinite_width.ipynb#infinite-width)).
+# the **space of networks**, where infinite width makes training a linear flow ([appendix A1](A1_infinite_width.ipynb#infinite-width)).
+# There is a way back too: deep learning that helps to find mathematics ([appendix A2](A2_new_mathematics.ipynb#novel-mathematics)).
 #
 # (map)=
 # ## The map of the talk

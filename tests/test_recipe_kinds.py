@@ -77,6 +77,7 @@ def test_every_shipped_recipe_runs_from_end_to_end(name: str, tmp_path: Path, mo
     for module in ("faces", "crowds"):
         monkeypatch.setattr(f"gdl_lab.recipes.{module}.NUMBER", {"train": 1400, "test": 200})
     monkeypatch.setattr("gdl_lab.recipes.curve_flow.NUMBER", {"train": 5000, "test": 1000})
+    monkeypatch.setattr("gdl_lab.recipes.dilogarithms.NUMBER", {"train": 1000, "test": 100})
     try:
         card = recipes.train(name, "smoke", tmp_path, device="cpu", progress=False)
     except DataError as reason:

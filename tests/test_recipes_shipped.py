@@ -14,15 +14,18 @@ from torch.func import jacrev, vmap
 
 from gdl_lab import checkpoints, recipes, runtime
 from gdl_lab.data import DataError
+from gdl_lab.discovery import follow, scramble
 from gdl_lab.flows import dequantize
-from gdl_lab.recipes import ClassReader, CurveFlow, FieldSampler, HelixFlow, PictureFlow, PictureReader
+from gdl_lab.recipes import ClassReader, CurveFlow, FieldSampler, HelixFlow, PictureFlow, PictureReader, UndoPolicy
+from gdl_lab.recipes.dilogarithms import STEPS, ZEROS, dice
 
 ROOT = Path(__file__).resolve().parents[1]
 SHELF = ROOT / "data" / "checkpoints"
 LARGEST, ALL_TOGETHER = 4_000_000, 25_000_000
 
 READERS = tuple(name for name in recipes.NAMES if isinstance(recipes.RECIPES[name], PictureReader))
-FLOWS = tuple(name for name in recipes.NAMES if name not in READERS)
+POLICIES = tuple(name for name in recipes.NAMES if isinstance(recipes.RECIPES[name], UndoPolicy))
+FLOWS = tuple(name for name in recipes.NAMES if name not in READERS + POLICIES)
 each_shipped = pytest.mark.parametrize("name", recipes.NAMES)
 each_flow = pytest.mark.parametrize("name", FLOWS)
 
@@ -66,7 +69,7 @@ def test_a_shipped_architecture_is_the_recipe_s(name: str) -> None:
     if isinstance(recipe, PictureFlow):
         pytest.skip("to build it wants the pictures; its parameters are counted above")
     few = () if isinstance(recipe, PictureReader) else (torch.randn(50, 3 if isinstance(recipe, HelixFlow) else 2),)
-    kind = "reader" if isinstance(recipe, PictureReader) else "flow"
+    kind = "reader" if isinstance(recipe, PictureReader) else "policy" if name in POLICIES else "flow"
     built = recipe.start(*few)
     assert recipes.card(name).architecture == {kind: type(built).__name__, **built.architecture}
 
@@ -103,6 +106,10 @@ def answers(recipe: Any, model: Any, n: int) -> Tensor:
         with torch.no_grad():
             x = model.sample(n, generator=fresh)
             return (model.log_prob(x) + recipe.action(x)).double() + recipe.log_z()
+    if isinstance(recipe, UndoPolicy):
+        rng = dice("fresh", n)
+        sums = [scramble(rng, rng.randint(*ZEROS), rng.randint(*STEPS))[0] for _ in range(n)]
+        return torch.tensor([steps is None for steps in follow(model, sums)]).double()
     try:
         x, *y = recipe.examples("test")
     except DataError as reason:
@@ -126,7 +133,7 @@ def measured(recipe: Any, model: Any, n: int) -> tuple[float, float]:
 @each_shipped
 def test_a_shipped_checkpoint_meets_its_metric_and_shuffled_weights_do_not(name: str) -> None:
     recipe, model, card = recipes.RECIPES[name], recipes.load(name), recipes.card(name)
-    n = 400 if isinstance(recipe, PictureFlow) else 8000 if isinstance(recipe, FieldSampler) else 2000
+    n = 400 if isinstance(recipe, PictureFlow | UndoPolicy) else 8000 if isinstance(recipe, FieldSampler) else 2000
     value, error = measured(recipe, model, n)
     assert value == pytest.approx(card.value, abs=4 * error)
     assert 4 * error < 0.2

@@ -3,7 +3,7 @@
 In a notebook ``claims.ch01.hand_gradient()`` measures one statement; ``gdl-lab claims`` measures them all.
 """
 
-from gdl_lab.claims import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, chA1
+from gdl_lab.claims import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, chA1, chA2
 from gdl_lab.claims.dictionary import Entry, dictionary
 from gdl_lab.claims.ledger import (
     Bound,
@@ -41,6 +41,7 @@ __all__ = [
     "ch09",
     "ch10",
     "chA1",
+    "chA2",
     "claim",
     "dictionary",
     "registered",

@@ -5,7 +5,7 @@ In a notebook: ``from gdl_lab.exercises import check``, then ``check.ch01.layer(
 
 from types import SimpleNamespace
 
-from gdl_lab.exercises import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, chA1
+from gdl_lab.exercises import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, chA1, chA2
 from gdl_lab.exercises.verdict import Verdict
 
 __all__ = ["Verdict", "check"]
@@ -23,4 +23,5 @@ check = SimpleNamespace(
     ch09=ch09,
     ch10=ch10,
     chA1=chA1,
+    chA2=chA2,
 )

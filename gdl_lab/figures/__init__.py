@@ -8,6 +8,7 @@ from gdl_lab.figures.lattices import histories, lattice
 from gdl_lab.figures.maps import clouds, matrices, mesh, push_forward
 from gdl_lab.figures.picture import Picture, picture
 from gdl_lab.figures.plots import curves, images, plane, regions
+from gdl_lab.figures.polyhedra import polyhedra
 from gdl_lab.figures.spheres import globes
 from gdl_lab.figures.style import DARK, LIGHT, Theme
 from gdl_lab.figures.surfaces import Scene, kernels, scenes
@@ -34,6 +35,7 @@ __all__ = [
     "mesh",
     "picture",
     "plane",
+    "polyhedra",
     "push_forward",
     "regions",
     "scenes",

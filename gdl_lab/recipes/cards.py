@@ -44,7 +44,7 @@ class Card:
             directions as the recipe says: what a flow has to beat.
         constant: the same of the best answer that does not look at the picture: what a reader has to beat; for fields,
             of the constant density.
-        untrained: the same of the flow that training begins with, where that knows something already.
+        untrained: the same of the model that training begins with.
         further: what else was measured on the test split, by name.
         validation: pairs (step, what was validated on the examples held out): bits/dim of pictures, −E log q in nats of
             points, the loss of readers.
@@ -89,7 +89,7 @@ class Card:
         rivals = {"a Gaussian": self.gaussian, "a constant": self.constant, "untrained": self.untrained}
         named = [(name, value) for name, value in rivals.items() if value is not None]
         if len(named) != 1:
-            raise ValueError("it has to name one to beat: a Gaussian, a constant or the untrained flow")
+            raise ValueError("it has to name one to beat: a Gaussian, a constant or the untrained model")
         return named[0]
 
     def write(self, path: Path) -> None:

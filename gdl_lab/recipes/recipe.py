@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from gdl_lab import runtime
+from gdl_lab.discovery.policy import Policy
 from gdl_lab.flows import Flow
 from gdl_lab.networks import Reader
 
 __all__ = ["Examples", "Model", "Plan", "Recipe", "side_by_side"]
 
-Model = TypeVar("Model", Flow, Reader)
+Model = TypeVar("Model", Flow, Reader, Policy)
 Examples = tuple[Tensor, ...]
 
 
@@ -62,7 +63,7 @@ class Recipe(ABC, Generic[Model]):
             training cut short leaves behind, wants a reader that knows its pictures by heart, or the loss has no bound.
         metric: what `measure` measures, the smaller, the better.
         rival: what has to be beaten at it, as it is called on the card.
-        model: what is trained, `Flow` or `Reader`, whose ``load`` reads the checkpoint.
+        model: what is trained, `Flow`, `Reader` or `Policy`, whose ``load`` reads the checkpoint.
     """
 
     name: str
@@ -74,7 +75,7 @@ class Recipe(ABC, Generic[Model]):
     settled: bool = True
     metric: ClassVar[str]
     rival: ClassVar[str]
-    model: ClassVar[type[Flow] | type[Reader]]
+    model: ClassVar[type[Flow] | type[Reader] | type[Policy]]
 
     def plan(self, profile: str) -> Plan:
         """The plan of a profile, which `runtime.PROFILES` knows."""

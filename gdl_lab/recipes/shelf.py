@@ -12,7 +12,7 @@ import torch
 
 from gdl_lab import checkpoints, runtime
 from gdl_lab.data import cache_dir
-from gdl_lab.recipes import celeba, crowds, curves, digits, faces, lattice
+from gdl_lab.recipes import celeba, crowds, curves, digits, dilogarithms, faces, lattice
 from gdl_lab.recipes.cards import Card, sha256
 from gdl_lab.recipes.recipe import Examples, Plan, Recipe
 from gdl_lab.training import CheckpointError, History, fit, warm_cosine
@@ -27,6 +27,7 @@ RECIPES: dict[str, Recipe[Any]] = {
         *crowds.RECIPES,
         *curves.RECIPES,
         *lattice.RECIPES,
+        *dilogarithms.RECIPES,
         *celeba.RECIPES,
     )
 }
@@ -51,7 +52,7 @@ def weights(name: str, folder: str | Path | None = None) -> Path:
 
 
 def load(name: str, folder: str | Path | None = None) -> Any:
-    """The trained `Flow` or `Reader` of a recipe, on the CPU and in float32.
+    """The trained `Flow`, `Reader` or `Policy` of a recipe, on the CPU and in float32.
 
     Args:
         name: one of `RECIPES`.

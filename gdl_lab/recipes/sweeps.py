@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gdl_lab import sweep
+from gdl_lab.discovery import census
 from gdl_lab.recipes import rotated_digits
 from gdl_lab.recipes.shelf import shelf
 from gdl_lab.recipes.spherical_digits import classify, segment
@@ -133,7 +134,16 @@ ROTATED_DIGITS = Sweep(
     points=rotated_digits.GRID,
 )
 
-SWEEPS: dict[str, Sweep] = {each.name: each for each in (SEGMENTATION, CLASSIFICATION, FOUR_DIGITS, ROTATED_DIGITS)}
+HYPERBOLIC_KNOTS = Sweep(
+    name="hyperbolic-knots",
+    title="Invariants of hyperbolic knots up to 14 crossings, computed by SnapPy, which is an extra.",
+    function=census.derive,
+    points=[{"name": name} for name in census.names(3000)],
+)
+
+SWEEPS: dict[str, Sweep] = {
+    each.name: each for each in (SEGMENTATION, CLASSIFICATION, FOUR_DIGITS, ROTATED_DIGITS, HYPERBOLIC_KNOTS)
+}
 
 
 def results(name: str, folder: str | Path | None = None) -> Path:
