@@ -198,6 +198,17 @@ def test_a_spherical_network_that_saw_copies_is_a_kind_of_its_own(monkeypatch: p
     assert long.extra["both"] == 0.9
 
 
+def test_four_digits_are_a_contest_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    four = {"items": 4, "bandlimit": 20}
+    rows = [row("equivariant", 0, 1000, 0.8, 500, **four), row("unet-8", 20, 1000, 0.1, 300, **four),
+            row("unet-8", 5, 1000, 0.9, 300)]  # fmt: skip
+    monkeypatch.setattr(ch08.sweeps, "stored", lambda name: rows if name == "sphere-four-digits" else [])
+    found = ch08.four_digits.outcome()
+    assert found.value == pytest.approx(0.7)
+    assert (found.extra["spherical"], found.extra["copies"]) == (0.8, 20)
+    assert math.isnan(ch08.at_equal_budget.outcome().value)
+
+
 def test_scores_are_read_between_lengths_of_a_training() -> None:
     lengths = ((500, 3, 0.2, 10.0), (1000, 2, 0.4, 20.0), (2000, 3, 0.5, 40.0))
     unets = [contest.Point("unet-8", 5, steps, seeds, miou, miou, seconds) for steps, seeds, miou, seconds in lengths]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["USUAL", "Point", "after", "best", "contestants", "longest_trainings", "stored_shares"]
+__all__ = ["USUAL", "Point", "after", "best", "contestants", "in_equal_time", "longest_trainings", "stored_shares"]
 
 USUAL = {"items": 1, "bandlimit": 12, "weighted": True, "rate_factor": 1.0}  # of the sweep `sphere-segmentation`
 
@@ -27,12 +27,12 @@ class Point(NamedTuple):
     seconds: float
 
 
-def contestants(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Point], list[Point], list[Point]]:
-    """The points of the sweep `sphere-segmentation` with 500 digits and nothing special, of three kinds.
+def contestants(rows: Sequence[Mapping[str, Any]], **special: Any) -> tuple[list[Point], list[Point], list[Point]]:
+    """The points of a sweep of segmentation with 500 pictures and nothing special but what is given, of three kinds.
 
     Spherical networks that saw upright digits, U-Nets, and spherical networks that saw rotated copies.
     """
-    usual = {**USUAL, "digits": 500}.items()
+    usual = {**USUAL, "digits": 500, **special}.items()
     groups: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
     for row in rows:
         if usual <= row.items():
@@ -73,6 +73,26 @@ def after(seconds: float, points: Sequence[Point]) -> list[Point]:
                 Point(network[0], copies[0], steps[0], min(seeds), float(read(miou)), float(read(held_out)), seconds)
             )
     return reached
+
+
+def in_equal_time(spherical: Sequence[Point], unets: Sequence[Point]) -> dict[str, float]:
+    """Mean IoU of the spherical network minus that of the best U-Net in the same processor time, as a claim gives it.
+
+    The value is at the spherical network's shortest training to which there is a U-Net, ``after_1000`` and so on at its
+    longer ones.
+    """
+    pairs = [
+        (ours, rival)
+        for ours in sorted(spherical, key=lambda point: point.steps)
+        if (rival := best(after(ours.seconds, unets)))
+    ]
+    if not pairs:
+        return {"value": math.nan}
+    (ours, rival), *longer = pairs
+    return {
+        "value": ours.miou - rival.miou, "spherical": ours.miou, "unet": rival.miou, "copies": rival.copies,
+        **{f"after_{point.steps}": point.miou - other.miou for point, other in longer},
+    }  # fmt: skip
 
 
 def longest_trainings(rows: Sequence[Mapping[str, Any]]) -> list[list[object]]:

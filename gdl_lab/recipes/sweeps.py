@@ -109,21 +109,26 @@ CLASSIFICATION = Sweep(
     ),
 )
 
+FOUR: dict[str, Any] = {"items": [4], "bandlimit": [20]}
+SLOWLY: dict[str, Any] = {"rate_factor": [0.2]}
+
 FOUR_DIGITS = Sweep(
     name="sphere-four-digits",
     title="Four digits on each sphere, at a larger bandlimit and without global logits; it wants a GPU or a weekend.",
     function=segment,
     points=(
-        *every(**EQUIVARIANT, items=[4], bandlimit=[20], steps=[1000], seed=[0]),
-        *unets(8, [1000, 2000], (20, 5, 50, 1), items=[4], bandlimit=[20], seed=[0]),
-        *every(**EQUIVARIANT, items=[4], bandlimit=[20], steps=[2000], seed=[0]),
-        *unets(8, [4000], (20, 50, 5), items=[4], bandlimit=[20], seed=[0]),
-        *every(**EQUIVARIANT, items=[4], bandlimit=[20], steps=[4000], seed=[0]),
-        *unets(8, [8000], (50, 20), items=[4], bandlimit=[20], seed=[0]),
-        *unets(16, [1000, 2000, 4000, 8000], COPIES, items=[4], bandlimit=[20], seed=[0]),
-        *every(**EQUIVARIANT, items=[4], bandlimit=[20], steps=[1000, 2000, 4000], seed=[1, 2]),
-        *unets(8, [1000, 2000, 4000, 8000], COPIES, items=[4], bandlimit=[20], seed=[1, 2]),
-        *unets(16, [1000, 2000, 4000, 8000], COPIES, items=[4], bandlimit=[20], seed=[1, 2]),
+        *every(**EQUIVARIANT, **FOUR, steps=[1000], seed=[0]),
+        # in 2,000 steps a U-Net finds strokes, but tells no digits apart, at the rate for one digit or at another
+        *unets(8, [1000, 2000], [20], **FOUR, seed=[0]),
+        *unets(8, [2000, 4000], [20], **FOUR, **SLOWLY, seed=[0]),
+        *every(**EQUIVARIANT, **FOUR, steps=[2000], seed=[0]),
+        *unets(8, [2000, 4000, 8000], (50, 5), **FOUR, **SLOWLY, seed=[0]),
+        *every(**EQUIVARIANT, **FOUR, steps=[4000], seed=[0]),
+        *unets(8, [8000], [20], **FOUR, **SLOWLY, seed=[0]),
+        *unets(16, [2000, 4000, 8000], (20, 50, 5), **FOUR, **SLOWLY, seed=[0]),
+        *every(**EQUIVARIANT, **FOUR, steps=[1000, 2000, 4000], seed=[1, 2]),
+        *unets(8, [2000, 4000, 8000], (20, 50, 5), **FOUR, **SLOWLY, seed=[1, 2]),
+        *unets(16, [2000, 4000, 8000], (20, 50, 5), **FOUR, **SLOWLY, seed=[1, 2]),
     ),
 )
 
