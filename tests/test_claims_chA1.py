@@ -114,7 +114,8 @@ def test_kernels_that_lost_their_digits_are_noticed(monkeypatch: pytest.MonkeyPa
         return Kernels(right.nngp, ensembles.by_cosines(x, x if y is None else y))
 
     monkeypatch.setattr(dynamics, "kernels", naive)
-    assert 1e-11 < chA1.orbits_make_invariance.outcome(count=20).value < 1e-3
+    worst = max(chA1.orbits_make_invariance.outcome(count=20).value for _ in range(3))  # some digits are lucky
+    assert 1e-11 < worst < 1e-3
 
 
 def test_targets_that_do_not_turn_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

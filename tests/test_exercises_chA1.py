@@ -37,7 +37,7 @@ def other_order(W: Tensor) -> Tensor:
     [
         (chA1.layer, lambda K, sw2, sb2: K[0], "Expected the shape (4, 4)"),
         (chA1.layer, lambda K, sw2, sb2: layer(K, sw2, sb2, late=False), "θ where π − θ belongs"),
-        (chA1.layer, lambda K, sw2, sb2: layer(K, 1.0, sb2 / sw2), "σ_w² is missing"),
+        (chA1.layer, lambda K, sw2, sb2: layer(K, 1.0, sb2), "σ_w² is missing"),
         (chA1.layer, unclamped, "Not finite"),
         (chA1.layer, lambda K, sw2, sb2: K, "on the diagonal it should be"),
         (chA1.angle, lambda u, v: (u * v).sum(1), "Not yet"),

@@ -283,6 +283,8 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "too fast": (lambda: InfiniteEnsemble(X, Y, rate=100.0), "2/λ_max"),
     "half a step": (lambda: InfiniteEnsemble(X, Y).mean(X, 0.5), "0, 1, 2"),
     "back in time": (lambda: InfiniteEnsemble(X, Y).mean(X, -1), "steps are"),
+    "a negative kernel": (lambda: LinearDescent(-torch.eye(2)), "expected a positive kernel"),
+    "no number of steps": (lambda: LinearDescent(torch.eye(2)).response(torch.ones(2, 1), math.nan), "steps are"),
     "points twice": (lambda: InfiniteEnsemble(X[[0, 0]], Y[:2]).mean(X, math.inf), "leave out repeated points"),
     "points twice, Bayes": (lambda: posterior(X[[0, 0]], Y[:2], X), "repeated points"),
     "noise": (lambda: posterior(X, Y, X, noise=-1.0), "noise = -1"),
@@ -299,3 +301,9 @@ def test_bad_input_is_told(case: str) -> None:
 def test_too_fast_a_descent_is_told(rng: torch.Generator) -> None:
     with pytest.raises(Diverged, match="try a smaller one"):
         descend(WideNetwork([2, 1], generator=rng), X, Y, rate=1e6, steps=100)
+
+
+def test_a_direction_without_a_kernel_is_never_learned() -> None:
+    descent = LinearDescent(torch.diag(torch.tensor([0.0, 2.0], dtype=torch.float64)), rate=0.25)
+    gain = descent.response(torch.eye(2, dtype=torch.float64), 3)
+    assert torch.allclose(gain, torch.diag(torch.tensor([0.75, (1 - 0.5**3) / 2], dtype=torch.float64)))

@@ -69,8 +69,9 @@ def counts_are_right(*, coplanar: float | None = None) -> dict[str, float | str]
     wrong = 0
     for R, (name, x) in zip(turn, solids().items(), strict=True):
         near = torch.cdist(x, x)
-        edge = (near - near[near > 1e-9].min()).abs() < 1e-9  # of one length in all of these solids
-        middles = 0.5 * (x[:, None] + x)[edge] if name != "rhombic dodecahedron" else x[:0]
+        side = near[near > 1e-9].min()  # edges are of one length in all of these solids
+        across = 2.0 if name == "rhombic dodecahedron" else side  # there the short diagonal of a face
+        middles = 0.5 * (x[:, None] + x)[(near - across).abs() < 1e-9]
         wrong += measure(torch.cat([x, middles]) @ R.T.to(x), **options).counts != COUNTS[name]
     table = draw(80, ("simple", "simplicial"), seed=seed, **options)
     simple, simplicial = table.only("simple"), table.only("simplicial")
@@ -130,7 +131,7 @@ def _residual(x: Tensor, y: Tensor, weights: Tensor) -> float:
 
 @claim("discovery.signature_follows_the_slope", talk=TALK, bound=within(0.43, 0.02))
 def signature_follows_the_slope() -> dict[str, float]:
-    """Up to 14 crossings the signature is some multiple of the slope, not half of it: the multiple fitted.
+    """Up to 14 crossings the signature is near a multiple of the slope, and not the half: the multiple fitted.
 
     ``half`` and ``fitted`` are the shares of signatures that the nearest even number names with ½ and with this one.
     """
@@ -157,7 +158,7 @@ def three_features_are_found(*, reading: Reading | None = None) -> dict[str, flo
 
 @claim("discovery.cusp_is_needed", talk=TALK, bound=at_least(0.4), needs="laptop")
 def cusp_is_needed(*, readings: Mapping[str, Reading] | None = None) -> dict[str, float]:
-    """Without the cusp's three a network does hardly better than by always naming 0: share lost by taking them away.
+    """Without the cusp's three a network names far fewer signatures: share lost by taking them away.
 
     Args:
         readings: of ``"all"``, of the ``"cusp"`` alone and ``"without"`` it.
@@ -209,8 +210,7 @@ def scrambles_vanish() -> dict[str, float | str]:
         worst = max(worst, float(np.abs(value(expression, POINTS)).max()))
         term = next(iter(expression))
         spoiled = {**expression, term: -expression[term]}
-        if quotient({term: UNIT}):  # else D of this term is 0, and its sign no matter
-            least = min(least, float(np.abs(value(spoiled, POINTS)).max()))
+        least = min(least, float(np.abs(value(spoiled, POINTS)).max()))
     return {"value": worst if least > 1e-6 else math.inf, "one_sign_changed": least, "seed": str(seed)}
 
 

@@ -6,8 +6,8 @@ to ±D,
     x, 1/(1 − x), (x − 1)/x:  +,          1/x, 1 − x, x/(x − 1):  −.
 
 So an expression is a sum over classes of terms, and of the three moves only duplication, of three members of a class
-(the squares of x and 1/x are in one class), leads anywhere. A class with a member that an odd substitution leaves alone
-has D = −D = 0.
+(the squares of x and 1/x are in one class), leads anywhere. A class has six members and a sign, since a
+substitution that leaves r alone makes it a constant.
 """
 
 from __future__ import annotations
@@ -124,13 +124,13 @@ def best_first(start: Expression, budget: int, following: Neighbours = neighbour
 def representative(r: Ratio) -> tuple[Ratio, int]:
     """The smallest of the six terms that D cannot tell from ±r, and the sign: D(r) = sign · D(representative).
 
-    The sign is 0 where D(r) = 0 for all z.
+    The six are different, since r is not constant.
     """
     inverted, reflected = invert(r), reflect(r)
     even = {r, invert(reflected), reflect(inverted)}
     odd = {inverted, reflected, invert(reflect(inverted))}
     least = min(even | odd)
-    return least, 0 if even & odd else 1 if least in even else -1
+    return least, 1 if least in even else -1
 
 
 def quotient(expression: Expression) -> Expression:
@@ -159,5 +159,4 @@ def quotient_neighbours(classes: Expression) -> Iterator[Expression]:
 
 def _add_class(classes: Expression, r: Ratio, coefficient: int) -> None:
     least, sign = representative(r)
-    if sign:
-        add(classes, least, sign * coefficient)
+    add(classes, least, sign * coefficient)

@@ -37,7 +37,7 @@ def layer(f: Any) -> None:
     root = torch.outer(q, q)
     theta = (K / root).clamp(-1, 1).fill_diagonal_(1).arccos()
     kept = (theta.sin() + (math.pi - theta) * theta.cos()) / (2 * math.pi)
-    for sw2, sb2 in ((2.0, 0.0), (2.0, 0.3), (1.5, 0.2)):
+    for sw2, sb2 in ((1.5, 0.2), (2.0, 0.3), (2.0, 0.0)):
         given, wanted = _shape(f(K, sw2, sb2), 4, 4), sw2 * root * kept + sb2
         expect(given.isfinite().all(), "Not finite: on the diagonal rounding makes cosines of 1.0000000000000002.")
         expect(
@@ -53,7 +53,7 @@ def layer(f: Any) -> None:
             "At θ = 0 it should be the largest, and u and v are active together. θ where π − θ belongs?",
         )
         expect(not close(given, wanted - sb2) or sb2 == 0, "σ_b² is missing: each unit has a bias of its own.")
-        expect(not close(given, wanted / sw2), "σ_w² is missing.")
+        expect(not close(given, root * kept + sb2), "σ_w² is missing.")
         expect(
             not close(given, wanted * 2 - sb2) and not close(given, wanted / 2 + sb2 / 2),
             "Wrong by a factor of 2: on the diagonal E relu(u)² is half of E u².",

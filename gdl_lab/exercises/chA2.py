@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import torch
@@ -46,7 +46,8 @@ def counts(f: Any) -> None:
         )
         diagonals = len({frozenset(pair) for face in faces for pair in combinations(face, 2)})
         expect(e != diagonals, f"For {name} you count diagonals too: only corners next to each other are joined.")
-        expect(e != sides // 2 - len(faces), "The last corner of a face is joined to the first: that edge is missing.")
+        unclosed = len({frozenset(pair) for face in faces for pair in pairwise(face)})
+        expect(e == E or e != unclosed, "The last corner of a face is joined to the first: that edge is missing.")
         expect(e == E, f"For {name} E is {E}; you return {e}.")
 
 
@@ -69,7 +70,7 @@ def raw_slope(f: Any) -> None:
     expect(close(given, g * sd_y / sd_x), "Not yet: F = sd_y · F̃(x/sd_x) + …, and F̃ has the slope g.")
 
 
-@checker("Re(λ/μ): how far along the longitude one comes by walking across it until the meridian closes.")
+@checker("Re(λ/μ): set out at right angles to μ; where you next meet the meridian is λ − s·μ, and s is the slope.")
 def slope(f: Any) -> None:
     """``slope(longitude, meridian)`` → the natural slope of each knot, from λ > 0 (n,) and μ complex (n,)."""
     rng = runtime.generator("exercises on slopes of knots")

@@ -34,6 +34,8 @@ class LinearDescent:
         if ntk.ndim != 2 or ntk.shape[0] != ntk.shape[1] or not len(ntk) or not ntk.isfinite().all():
             raise ValueError(f"expected a finite kernel (n, n) at the training points, got shape {tuple(ntk.shape)}")
         self.values, self._vectors = torch.linalg.eigh(ntk)
+        if not self.values[-1] > 0:
+            raise ValueError(f"expected a positive kernel, got eigenvalues up to {float(self.values[-1]):.3g}")
         self.rate = 1 / float(self.values[-1]) if rate is None else rate
         if not 0 < self.rate * float(self.values[-1]) < 2:
             raise ValueError(f"descent needs 0 < rate < 2/λ_max = {2 / float(self.values[-1]):.3g}, got {rate}")
@@ -44,7 +46,7 @@ class LinearDescent:
         Raises:
             ValueError: t is neither, or t = ∞ and Θ is singular: two training points are one.
         """
-        if t < 0 or (t < math.inf and t != int(t)):
+        if not t >= 0 or (t < math.inf and t != int(t)):
             raise ValueError(f"steps are 0, 1, 2, … or math.inf, got {t}")
         floor = torch.finfo(self.values.dtype).eps * len(self.values) * self.values[-1]
         if t == math.inf and self.values[0] <= floor:
@@ -55,6 +57,7 @@ class LinearDescent:
             step = self.rate * self.values
             slow = -torch.expm1(t * torch.log1p(-step.clamp(max=0.5)))
             gain = torch.where(step < 0.5, slow, 1 - (1 - step) ** t) / self.values
+            gain = torch.where(self.values == 0, self.rate * t, gain)  # the limit
         return self._vectors @ (gain[:, None] * (self._vectors.mT @ residual))
 
 
@@ -127,7 +130,8 @@ def posterior(
     kernel = partial(kernels, depth=depth, weight_variance=weight_variance, bias_variance=bias_variance)
     K, cross = kernel(x).nngp, kernel(at, x).nngp
     L, failed = torch.linalg.cholesky_ex(K + noise * torch.eye(len(x), dtype=x.dtype, device=x.device))
-    if failed:
+    pivots = L.diagonal().square()
+    if failed or pivots.min() <= torch.finfo(x.dtype).eps * len(x) * pivots.max():
         raise ValueError("K is singular: leave out repeated points, or give a noise > 0")
     half = torch.linalg.solve_triangular(L, cross.mT, upper=False)
     known = torch.linalg.solve_triangular(L, _targets(x, y), upper=False)
