@@ -19,6 +19,7 @@ __all__ = [
     "describe",
     "fresh_seed",
     "generator",
+    "normal",
     "start",
 ]
 
@@ -126,6 +127,11 @@ def generator(use: str, *key: str | int) -> torch.Generator:
     """
     digest = hashlib.sha256(repr((use, *key)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def normal(use: str, *shape: int, seed: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    """Standard normal numbers that depend on the use, the seed and the shape."""
+    return torch.randn(shape, generator=generator(use, seed, *shape), dtype=dtype)
 
 
 def fresh_seed() -> int:

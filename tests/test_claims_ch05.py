@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from gdl_lab import data, runtime
-from gdl_lab.claims import ch05, spectra, tubes
+from gdl_lab.claims import ch05, exponents, spectra, tubes
 from gdl_lab.claims.ledger import Claim
 from gdl_lab.claims.specimens import normal
 from gdl_lab.flows import RealNVP
@@ -180,8 +180,8 @@ def test_a_step_leaves_the_arc_by_no_more_than_the_corollary_allows() -> None:
 
 
 def test_an_exponent_is_that_of_its_power() -> None:
-    assert tubes.exponent({x: 3 * x**1.7 for x in (0.5, 0.1, 0.02)}) == pytest.approx(1.7)
-    assert tubes.exponent(dict.fromkeys((0.5, 0.1, 0.02), 4.0)) == pytest.approx(0)
+    assert exponents.exponent({x: 3 * x**1.7 for x in (0.5, 0.1, 0.02)}) == pytest.approx(1.7)
+    assert exponents.exponent(dict.fromkeys((0.5, 0.1, 0.02), 4.0)) == pytest.approx(0)
 
 
 # Spectra

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gdl_lab import data, runtime
+from gdl_lab.claims.exponents import exponent
 from gdl_lab.claims.ledger import at_least, at_most, claim, reported, within
 from gdl_lab.networks import (
     DeepNetwork,
@@ -86,8 +87,8 @@ def remainder_is_second_order() -> dict[str, float]:
     for eta in etas:
         moved = [(w - eta * gw, b - eta * gb) for (w, b), (gw, gb) in zip(weights, gradients, strict=True)]
         remainders.append(abs(float(loss_and_gradients(moved, x, y)[0] - error + eta * size)))
-    exponent = _slope(etas, torch.tensor(remainders, dtype=torch.float64))
-    return {"value": exponent, "gradient_norm": math.sqrt(size), "seed": seed}
+    found = exponent(dict(zip(etas.tolist(), remainders, strict=True)))
+    return {"value": found, "gradient_norm": math.sqrt(size), "seed": seed}
 
 
 @claim("mlp.loss_falls", talk="machine-learning", bound=at_most(0.1))
@@ -366,12 +367,6 @@ def _inside(corners: Tensor, x: Tensor) -> Tensor:
     offset = x[:, None] - corners
     side = edges[:, 0] * offset[..., 1] - edges[:, 1] * offset[..., 0]
     return (side >= 0).all(1) | (side <= 0).all(1)
-
-
-def _slope(x: Tensor, y: Tensor) -> float:
-    """Exponent of y ~ x^k by least squares in logarithms."""
-    u, v = x.log() - x.log().mean(), y.log() - y.log().mean()
-    return float((u * v).sum() / u.square().sum())
 
 
 def _log2_per_layer(depth: int, gain: float) -> dict[str, float]:

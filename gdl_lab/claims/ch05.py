@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import jacrev, jvp, vmap
 
 from gdl_lab import runtime
+from gdl_lab.claims.exponents import exponent
 from gdl_lab.claims.ledger import at_least, at_most, claim, reported, within
 from gdl_lab.claims.specimens import by_autograd, kinds, normal, randomised
 from gdl_lab.claims.spectra import count, of_one_digit, off_the_floor, on_the_bridge, on_the_helix
@@ -18,7 +19,6 @@ from gdl_lab.claims.tubes import (
     across_the_arc,
     bend,
     curvature,
-    exponent,
     ideal,
     landscape,
     length,

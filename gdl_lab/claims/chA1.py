@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gdl_lab import runtime
 from gdl_lab.claims import ensembles
-from gdl_lab.claims.ensembles import ORBITS, SNAPSHOTS, normal, orbit, out_of_line, slope, turned
+from gdl_lab.claims.ensembles import ORBITS, SNAPSHOTS, normal, orbit, out_of_line, turned
+from gdl_lab.claims.exponents import exponent
 from gdl_lab.claims.ledger import at_least, at_most, claim, within
 from gdl_lab.infinite_width import InfiniteEnsemble, WideNetwork, kernels, posterior
 
@@ -77,7 +78,7 @@ def tangent_kernels_converge(*, errors: dict[int, float] | None = None) -> dict[
     """
     errors = errors or ensembles.kernel_errors((16, 32, 64, 128, 256))
     shown = {f"at_{width}": errors[width] for width in (min(errors), max(errors))}
-    return {"value": slope(list(errors), list(errors.values())), **shown}
+    return {"value": exponent(errors), **shown}
 
 
 @claim("width.outputs_become_normal", talk=TALK, bound=within(1, 0.1))
@@ -137,8 +138,7 @@ def networks_are_lazy(*, rows: list[ensembles.Lazy] | None = None) -> dict[str, 
     4 to 20 networks, from width 16 to 256, 300 steps.
     """
     rows = rows or [ensembles.lazy(width, n) for width, n in ((16, 20), (32, 16), (64, 12), (128, 6), (256, 4))]
-    widths = [row.width for row in rows]
-    found = {name: slope(widths, [getattr(row, name) for row in rows]) for name in ("off", "kernel", "weights")}
+    found = {name: exponent({row.width: getattr(row, name) for row in rows}) for name in ("off", "kernel", "weights")}
     return {"value": found.pop("off"), **found}
 
 
@@ -250,9 +250,9 @@ def members_average_out(*, spread: ensembles.Spread | None = None) -> dict[str, 
     from 32 members to 128, if weights of the first layer start at zero on the right half: that law is not symmetric.
     """
     even, uneven = spread or ensembles.spreads(), ensembles.spreads(left_only=True)
-    levels_off = slope(uneven.members[-3:], uneven.digits[-3:])
+    levels_off = exponent(dict(zip(uneven.members[-3:], uneven.digits[-3:], strict=True)))
     return {
-        "value": slope(even.members, even.digits) if levels_off > -0.4 else math.inf,
-        "noise": slope(even.members, even.noise),
+        "value": exponent(dict(zip(even.members, even.digits, strict=True))) if levels_off > -0.4 else math.inf,
+        "noise": exponent(dict(zip(even.members, even.noise, strict=True))),
         "uneven": levels_off,
     }

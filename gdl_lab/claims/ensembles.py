@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from gdl_lab.symmetry import C4
 __all__ = [
     "ORBITS", "SNAPSHOTS", "Circle", "Digits", "Lazy", "Spread", "by_cosines", "by_quadrature", "circle", "closed",
     "digits", "infinite", "kernel_errors", "lazy", "normal", "on_circle", "orbit", "out_of_line", "pixel_turns",
-    "pointing", "slope", "spreads", "turned",
+    "pointing", "spreads", "turned",
 ]  # fmt: skip
 
 ORBITS = {"C4": (0, 1, 2, 3), "C2": (0, 2), "three of four": (0, 1, 2), "none": (0,)}
@@ -35,14 +35,7 @@ SNAPSHOTS = (5, 30, 300)
 Predictor = Callable[[Tensor], Tensor]
 
 
-def normal(*shape: int, seed: int) -> Tensor:
-    """Normal numbers, float64, that depend on the seed and the shape."""
-    return torch.randn(shape, generator=runtime.generator("infinite width", seed, *shape), dtype=torch.float64)
-
-
-def slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """The slope of log y against log x, by least squares."""
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+normal = partial(runtime.normal, "infinite width")
 
 
 # Kernels

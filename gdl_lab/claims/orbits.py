@@ -16,9 +16,7 @@ from gdl_lab.symmetry import C4, PlaneGroup, intertwiners, matrix_of, permute
 __all__ = ["mean_of_characters", "normal", "orbits", "relative", "solutions", "spaces", "written"]
 
 
-def normal(*shape: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Normal numbers that depend on the seed and the shape."""
-    return torch.randn(shape, generator=runtime.generator("symmetry", seed, *shape), dtype=dtype)
+normal = partial(runtime.normal, "symmetry")
 
 
 def relative(given: Tensor, wanted: Tensor) -> float:

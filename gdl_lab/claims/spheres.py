@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -44,9 +44,7 @@ __all__ = [
 Complex = npt.NDArray[np.complex128]
 
 
-def normal(*shape: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Normal numbers that depend on the seed and the shape."""
-    return torch.randn(shape, generator=runtime.generator("sphere", seed, *shape), dtype=dtype)
+normal = partial(runtime.normal, "sphere")
 
 
 # Functions point by point, from scipy's harmonics alone

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -42,9 +43,7 @@ TAU = 2 * math.pi
 INS, OUTS = [0, 1], [0, 1, 2]
 
 
-def normal(*shape: int, seed: int) -> Tensor:
-    """Normal numbers that depend on the seed and the shape, float64."""
-    return torch.randn(shape, generator=runtime.generator("gauge", seed, *shape), dtype=torch.float64)
+normal = partial(runtime.normal, "gauge")
 
 
 def angles(*shape: int, seed: int) -> Tensor:

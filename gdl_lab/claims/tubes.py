@@ -4,7 +4,7 @@ by."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,6 @@ __all__ = [
     "bend",
     "christoffel",
     "curvature",
-    "exponent",
     "ideal",
     "landscape",
     "length",
@@ -52,13 +51,6 @@ def stored_arcs() -> dict[float, Flow]:
 def landscape(x: Tensor) -> Tensor:
     """A function on the plane or in space that is climbed, ``(n, D)`` → ``(n,)``: smooth, and bent in both senses."""
     return torch.sin(1.3 * x[:, 0] + 0.4) + x[:, 0] * x[:, 1] - 0.3 * x[:, -1].square()
-
-
-def exponent(x: Mapping[float, float]) -> float:
-    """The p of x ~ δᵖ by least squares on logarithms, from thickness → a positive number."""
-    u, v = (torch.tensor([math.log(value) for value in values], dtype=torch.float64) for values in (x, x.values()))
-    u -= u.mean()
-    return float(u @ v / (u @ u))
 
 
 # Flows whose metric is known
