@@ -15,7 +15,7 @@ from gdl_lab.exercises.verdict import checker, close, expect
 __all__ = ["counts", "raw_slope", "same", "slope"]
 
 CUBE = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
-PYRAMID = [[0, 1, 2, 3, 4], *([k, 5, (k + 1) % 5] for k in range(5))]
+PYRAMID = [[0, 1, 2, 3, 4, 5], *([k, 6, (k + 1) % 6] for k in range(6))]
 
 
 def _ring(n: int = 4, m: int = 3) -> list[list[int]]:
@@ -28,7 +28,7 @@ def _ring(n: int = 4, m: int = 3) -> list[list[int]]:
 def counts(f: Any) -> None:
     """``counts(faces)`` → (V, E, F), from each face's list of corners in order around it."""
     for name, faces, (V, E, F) in (
-        ("a pyramid over a pentagon", PYRAMID, (6, 10, 6)),
+        ("a pyramid over a hexagon", PYRAMID, (7, 12, 7)),
         ("the cube", CUBE, (8, 12, 6)),
         ("a ring of 12 quadrilaterals, which has a hole", _ring(), (12, 24, 12)),
     ):
@@ -36,8 +36,13 @@ def counts(f: Any) -> None:
         expect(len(given) == 3, f"Three numbers, V, E and F: got {len(given)}.")
         v, e, n = given
         sides = sum(map(len, faces))
+        expect(
+            given == (V, E, F) or sorted(given) != sorted((V, E, F)),
+            "The right numbers in another order: V, then E, then F.",
+        )
         expect(n == F, f"For {name} F is the number of faces, {F}; you return {n}.")
         expect(v != sides, f"For {name} you count a corner once for each face that it is on.")
+        expect(v != V - 1, "One vertex too few: corners are numbered from 0.")
         expect(v == V, f"For {name} V is {V}; you return {v}.")
         expect(e != sides, f"For {name} you count every side of every face, and each edge belongs to two faces.")
         expect(
@@ -46,6 +51,7 @@ def counts(f: Any) -> None:
         )
         diagonals = len({frozenset(pair) for face in faces for pair in combinations(face, 2)})
         expect(e != diagonals, f"For {name} you count diagonals too: only corners next to each other are joined.")
+        expect(e == E or e != 3 * F // 2, "That is 3F/2, which is right only where all faces are triangles.")
         unclosed = len({frozenset(pair) for face in faces for pair in pairwise(face)})
         expect(e == E or e != unclosed, "The last corner of a face is joined to the first: that edge is missing.")
         expect(e == E, f"For {name} E is {E}; you return {e}.")
@@ -64,6 +70,7 @@ def raw_slope(f: Any) -> None:
         not close(given, g * sd_x * sd_y) and not close(given, g * sd_x),
         "You multiply by the deviations of the features: that is how far F moves when x moves by one of them.",
     )
+    expect(not close(given, g * sd_x / sd_y), "Upside down: the output's deviation goes above, the feature's below.")
     expect(not close(given, g / sd_x), "In x's units, but not in faces: g is the slope of the standardised output.")
     expect(not close(given, g * sd_y), "In faces, but for a standard deviation of x each: divide by it.")
     expect(not close(given, g / sd_x / sd_y), "The output was divided by sd_y. To undo this, which way does it go?")
@@ -81,7 +88,8 @@ def slope(f: Any) -> None:
     wanted = (lam / mu).real
     expect(given.shape == (6,), f"A number for each knot: expected the shape (6,), got {tuple(given.shape)}.")
     if given.is_complex():
-        expect(float(given.imag.abs().max()) > 1e-9, "A real number: it has the right value, and an imaginary part.")
+        real = float(given.imag.abs().max()) <= 1e-9
+        expect(not (real and close(given.real, wanted)), "The right value, as a complex number: take the real part.")
         expect(not close(torch.view_as_real(given), torch.view_as_real(lam / mu)), "That is λ/μ. The slope is real.")
     given = given.real if given.is_complex() else given
     for other, hint in (
@@ -109,9 +117,13 @@ def same(f: Any) -> None:
     even, odd = {"x": x, "1/(1 − x)": 1 / (1 - x), "(x − 1)/x": (x - 1) / x}, {"1/x": 1 / x, "1 − x": 1 - x,
                                                                               "x/(x − 1)": x / (x - 1)}  # fmt: skip
     for one in found:
+        expect(
+            not any(_equal(one, other.conj()) for other in odd.values()),
+            "There D has the value D(x), but the conjugate of x is no rational function of x.",
+        )
         expect(not _equal(one, x), "x itself is one of the three; which are the other two?")
         for name, other in odd.items():
-            expect(not _equal(one, other), f"At {name} D is −D(x): one of the two moves is not enough.")
+            expect(not _equal(one, other), f"At {name} D is −D(x): a move changes the sign; make an even number.")
         expect(not _equal(one, x.conj()), "At the conjugate of x, D is −D(x), and that is no rational function of x.")
         expect(
             any(_equal(one, other) for other in even.values()),
