@@ -32,6 +32,25 @@ def other_order(W: Tensor) -> Tensor:
     return torch.stack([W.unflatten(1, (5, 5)).rot90(g, (1, 2)).flatten(1) for g in (3, 0, 2, 1)])
 
 
+def columns_only(K: Tensor, sw2: float, sb2: float) -> Tensor:
+    q = K.diagonal().sqrt()
+    return (layer(K, sw2, sb2) - sb2) * q / q[:, None] + sb2
+
+
+def rhombus(u: Tensor, v: Tensor, dim: int | None = 1) -> Tensor:
+    """Half of the angle."""
+    u, v = (t / t.norm(dim=dim, keepdim=True) for t in (u, v))
+    return torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1))
+
+
+def late(at: Tensor, theta: Tensor, y: Tensor, rate: float, t: int) -> Tensor:
+    here, there = torch.zeros_like(y), torch.zeros(len(at), y.shape[1], dtype=y.dtype)
+    for _ in range(t):
+        here = here + rate * theta @ (y - here)
+        there = there + rate * at @ (y - here)
+    return there
+
+
 @pytest.mark.parametrize(
     ("checker", "answer", "fragment"),
     [
@@ -40,7 +59,19 @@ def other_order(W: Tensor) -> Tensor:
         (chA1.layer, lambda K, sw2, sb2: layer(K, 1.0, sb2), "σ_w² is missing"),
         (chA1.layer, unclamped, "Not finite"),
         (chA1.layer, lambda K, sw2, sb2: K, "on the diagonal it should be"),
+        (chA1.layer, columns_only, "not symmetric"),
         (chA1.angle, lambda u, v: (u * v).sum(1), "Not yet"),
+        (chA1.angle, lambda u, v: 2 * rhombus(u, v, dim=None), "Not yet"),
+        (chA1.angle, lambda u, v: torch.atan2(v[:, 1], v[:, 0]) - torch.atan2(u[:, 1], u[:, 0]), "Not yet"),
+        (chA1.angle, lambda u, v: rhombus(u, v), "Half of the angle"),
+        (chA1.angle, lambda u, v: math.pi - 2 * rhombus(u, v), "That is π − θ"),
+        (chA1.angle, lambda u, v: 2 * rhombus(u, v).sin(), "chord"),
+        (
+            chA1.mean,
+            lambda at, theta, y, rate, t: at @ torch.linalg.solve(theta, (1 - (1 - rate * theta) ** t) @ y),
+            "powers of entries",
+        ),
+        (chA1.mean, late, "from after"),
         (chA1.angle, lambda u, v: torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1)), "Not yet"),
         (chA1.angle, lambda u, v: torch.rad2deg(exact(u, v)), "In degrees"),
         (chA1.angle, lambda u, v: exact(u, v).cos(), "the cosine of the angle"),

@@ -58,6 +58,10 @@ def layer(f: Any) -> None:
             not close(given, wanted * 2 - sb2) and not close(given, wanted / 2 + sb2 / 2),
             "Wrong by a factor of 2: on the diagonal E relu(u)² is half of E u².",
         )
+        expect(
+            close(given, given.mT) or not close(given.diagonal(), wanted.diagonal()),
+            "Right on the diagonal, but not symmetric: √(qq′) needs q of the row and q′ of the column.",
+        )
         expect(close(given, wanted), "Not yet: on the diagonal it should be σ_w² q/2 + σ_b². Begin with θ there.")
 
 
@@ -65,15 +69,19 @@ def layer(f: Any) -> None:
 def angle(f: Any) -> None:
     """``angle(u, v)`` → angles (n,) in radians between the rows of u and v, to the last digits."""
     wide = torch.tensor([0.3, 1.2, 2.5, 3.1], dtype=torch.float64)
-    u = torch.tensor([[1.5, 0.0, 0.0]], dtype=torch.float64).expand(4, 3)
+    size = torch.tensor([[0.7], [2.0], [0.3], [1.1]], dtype=torch.float64)
+    u = torch.tensor([[1.5, 0.0, 0.0]], dtype=torch.float64) / size
 
     def other(theta: Tensor) -> Tensor:
-        return 0.7 * torch.stack([theta.cos(), theta.sin(), 0 * theta], 1)
+        return size * torch.stack([theta.cos(), theta.sin() / 2, theta.sin() * math.sqrt(0.75)], 1)
 
     given = _shape(f(u, other(wide)), 4)
     expect(not close(given, torch.rad2deg(wide)), "In degrees. All angles here are in radians.")
     expect(not close(given, wide.cos()), "That is the cosine of the angle.")
     expect(given.isfinite().all(), "Not finite: u and v are not of length 1.")
+    expect(not close(2 * given, wide), "Half of the angle: the diagonals of the rhombus know θ/2.")
+    expect(not close(math.pi - given, wide), "That is π − θ. In `torch.atan2(y, x)` the sine comes first.")
+    expect(not close(given, 2 * (wide / 2).sin()), "That is the chord |u − v| of unit vectors. The angle is the arc.")
     folded = torch.minimum(wide, math.pi - wide)
     expect(
         not close(given, folded), "Right up to a right angle, and 3.1 comes out as 0.04: the sine alone cannot tell."
@@ -107,6 +115,13 @@ def mean(f: Any) -> None:
             not close(given, theta_at @ inverse @ (one - torch.matrix_exp(-rate * t * theta)) @ y),
             "That is gradient flow, exp(−ηΘt), the limit of small steps. These steps are not small.",
         )
+        for entries in (1 - (1 - rate * theta) ** t, one - (one - rate * theta) ** t):
+            expect(
+                t == 1 or not close(given, theta_at @ inverse @ entries @ y),
+                "`**` takes powers of entries. (1 − ηΘ)ᵗ is the power of a matrix, `torch.linalg.matrix_power`.",
+            )
+        late = theta_at @ inverse @ (one - rate * theta) @ (one - left) @ y
+        expect(not close(given, late), "Both take the residual from before the step; yours at x takes it from after.")
         expect(
             not close(given, theta_at @ inverse @ y), "That is the end of training, t = ∞. How far is it after t steps?"
         )
